@@ -1,0 +1,65 @@
+package kernels
+
+import "nearfar/kernels/philox"
+
+// Distribution of random numbers.
+type Distribution uint8
+
+const (
+	Uniform   Distribution = iota // [0, 1) in steps of 2^-24
+	Normal                        // mean 0, variance 1
+	Bernoulli                     // 1 with probability P, else 0
+)
+
+var distributionNames = [...]string{"Uniform", "Normal", "Bernoulli"}
+
+// Random fills a tensor with numbers that are a pure function of (seed, stream, t, row, column), where an element's row and column are
+// those of its tensor seen as [Rows, Cols]:
+//
+//	words = Philox4x32-10(key(seed, Stream), counter(t, row, column / per block))
+//
+// Uniform and Bernoulli take one word an element (four a block), Normal two. Input: the clock, int32 [4] = seed (low, high), t (low,
+// high). Uniform and Bernoulli are equal bits on every device; Normal is equal up to the rounding of ln and cos.
+type Random struct {
+	Distribution Distribution
+	P            float64
+	Stream       uint64 // philox.Name of the stream
+	Shape        Desc   // of the output
+}
+
+func (r Random) Name() string { return "Random" + distributionNames[r.Distribution] }
+
+func (r Random) Infer(in []Desc) ([]Desc, error) {
+	if len(in) != 1 || in[0] != Of(Int32, 4) || !floats(r.Shape) {
+		return nil, wrong(r, "the clock, int32[4]", in)
+	}
+	return []Desc{r.Shape}, nil
+}
+
+// Clock splits the clock input into the run's seed and t.
+func Clock(c []int32) (seed, t uint64) {
+	word := func(i int) uint64 { return uint64(uint32(c[i])) }
+	return word(0) | word(1)<<32, word(2) | word(3)<<32
+}
+
+func (r Random) Ref(out, in []Tensor64) {
+	seed, t := Clock(in[0].I)
+	s := philox.Keyed(seed, r.Stream)
+	cols := r.Shape.Cols()
+	for e := range out[0].F {
+		out[0].F[e] = r.At(s, t, uint32(e/cols), uint32(e%cols))
+	}
+}
+
+// At is the element at (row, col).
+func (r Random) At(s philox.Stream, t uint64, row, col uint32) float64 {
+	if r.Distribution == Normal {
+		b := s.At(t, row, col/2)
+		return philox.Normal(b[col%2*2], b[col%2*2+1])
+	}
+	u := philox.Uniform(s.At(t, row, col/4)[col%4])
+	if r.Distribution == Bernoulli {
+		return indicator(u < r.P)
+	}
+	return u
+}
