@@ -1,0 +1,84 @@
+package dataset
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Counts is what happened to the interactions between the files and the sets.
+type Counts struct {
+	TrainDuplicates, TestDuplicates, ValidDuplicates int // repetitions inside a file, merged
+
+	NoItems     int // lines that name a user and no item (LightGCN)
+	NonPositive int // lines dropped because their weight is zero or negative (pairs)
+
+	TestInTrain  int // test interactions that are in the training file too; kept in both
+	ValidInTrain int // interactions of the validation file that left train
+
+	UnseenUsers, UnseenItems int  // without a training interaction
+	UnseenTest, UnseenValid  int  // interactions with such a user or item
+	UnseenDropped            bool // they are gone; else they are kept, and such an item counts as a miss
+}
+
+// Users is the number of users of every set.
+func (d *Dataset) Users() int { return len(d.UserID) }
+
+// Items is the number of items of every set.
+func (d *Dataset) Items() int { return len(d.ItemID) }
+
+// Len is the number of interactions of the three sets together; one that is in two of them counts twice.
+func (d *Dataset) Len() int { return d.Train.Len() + d.Valid.Len() + d.Test.Len() }
+
+// Density is the share of the users x items matrix that the interactions of the three sets fill.
+func (d *Dataset) Density() float64 {
+	return float64(d.Len()) / (float64(d.Users()) * float64(d.Items()))
+}
+
+// String reports the data set: its size, its files, and a line for every count that is not zero.
+func (d *Dataset) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "data       %s\n", d.Path)
+	for _, f := range d.Files {
+		fmt.Fprintf(&b, "%-10s %s: %s, %s lines, %s interactions\n", f.Role, f.Path, f.Format, thousands(f.Lines), thousands(f.Pairs))
+	}
+	fmt.Fprintf(&b, "size       %s users x %s items, density %.3f%%\n", thousands(d.Users()), thousands(d.Items()), 100*d.Density())
+	fmt.Fprintf(&b, "split      train %s, validation %s, test %s interactions; %s users are tested\n",
+		thousands(d.Train.Len()), thousands(d.Valid.Len()), thousands(d.Test.Len()), thousands(d.Test.ActiveUsers()))
+
+	c := d.Counts
+	fate, testFate := "kept", "kept: such an item is a miss that counts"
+	if c.UnseenDropped {
+		fate, testFate = "dropped", "dropped"
+	}
+	for _, note := range []struct {
+		n    int
+		what string
+	}{
+		{c.TrainDuplicates, "repeated interactions in the training file, merged"},
+		{c.TestDuplicates, "repeated interactions in the test file, merged"},
+		{c.ValidDuplicates, "repeated interactions in the validation file, merged"},
+		{c.NoItems, "lines with a user and no item"},
+		{c.NonPositive, "lines dropped because their weight is not positive"},
+		{c.TestInTrain, "test interactions that are in train too, kept in both"},
+		{c.ValidInTrain, "interactions moved from train to validation, as the validation file says"},
+		{c.UnseenUsers, "users without a training interaction, " + fate},
+		{c.UnseenItems, "items without a training interaction, " + fate},
+		{c.UnseenTest, "test interactions with such a user or item, " + testFate},
+		{c.UnseenValid, "validation interactions with such a user or item, " + fate},
+	} {
+		if note.n > 0 {
+			fmt.Fprintf(&b, "note       %s %s\n", thousands(note.n), note.what)
+		}
+	}
+	return b.String()
+}
+
+// thousands writes n >= 0 with commas: 1,237,259.
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
