@@ -1,0 +1,159 @@
+package evaluate
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"nearfar/trainer/dataset"
+)
+
+// A Scorer scores every item for a block of users: a higher score is a better item.
+type Scorer interface {
+	Users() int
+	Items() int
+	// Score writes out [len(users), Items]. It is not called concurrently; users and out are valid during the call only.
+	Score(ctx context.Context, users []int32, out []float32) error
+}
+
+// A Protocol says what is measured, and how.
+type Protocol struct {
+	Targets *dataset.Interactions   // what should rank high: the test or validation split
+	Mask    []*dataset.Interactions // what is left out of a user's ranking: usually train
+	K       []int                   // cutoffs, such as 10, 20
+	Seed    uint64                  // decides between items of equal score
+	Block   int                     // users scored at once, Block x Items x 4 bytes; 0: at most 256 users and 64 MiB
+	Threads int                     // that select; 0: all. The result does not depend on it, nor on Block
+}
+
+// defaultBlock is large enough for a matrix product to run at speed.
+func defaultBlock(items int) int { return max(1, min(256, 64<<20/4/items)) }
+
+// Rank ranks all items for every user with targets and reports Recall, NDCG, Precision and HitRate (see Metric), averaged over
+// those users: the protocol of LightGCN and SELFRec. Ties are broken by a seeded hash of the item. A NaN score is an error that
+// names the user and the item. Rank stops between two blocks where the context ends, with its error.
+func Rank(ctx context.Context, scorer Scorer, p Protocol) (*Report, error) {
+	if err := p.check(scorer); err != nil {
+		return nil, err
+	}
+	var users []int32
+	for u := range p.Targets.Users() {
+		if len(p.Targets.Of(u)) > 0 {
+			users = append(users, int32(u))
+		}
+	}
+	if len(users) == 0 {
+		return nil, fmt.Errorf("evaluate: no user has a target item: is the test split empty?")
+	}
+	block, threads := p.Block, p.Threads
+	if block == 0 {
+		block = defaultBlock(scorer.Items())
+	}
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	block = min(block, len(users))
+	depth := min(slices.Max(p.K), scorer.Items())
+	r := &ranking{
+		Protocol: p,
+		report:   newReport(users, p.K, depth),
+		discount: discounts(depth),
+		items:    scorer.Items(),
+	}
+	ties := tieKeys(r.items, p.Seed)
+	for range min(threads, block) {
+		r.workers = append(r.workers, &worker{ranking: r, sel: newSelector(depth, ties), masks: make([][]int32, len(p.Mask))})
+	}
+	scores := make([]float32, block*r.items)
+	for first := 0; first < len(users); first += block {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		last := min(first+block, len(users))
+		s := scores[:(last-first)*r.items]
+		if err := scorer.Score(ctx, users[first:last], s); err != nil {
+			return nil, fmt.Errorf("evaluate: scoring users %d to %d: %w", users[first], users[last-1], err)
+		}
+		if err := r.rows(first, last, s); err != nil {
+			return nil, err
+		}
+	}
+	r.report.average()
+	return r.report, nil
+}
+
+func (p *Protocol) check(s Scorer) error {
+	switch {
+	case p.Targets == nil:
+		return fmt.Errorf("evaluate: no targets")
+	case p.Targets.Users() != s.Users() || p.Targets.Items != s.Items():
+		return fmt.Errorf("evaluate: targets are %d users x %d items, the model scores %d x %d", p.Targets.Users(), p.Targets.Items, s.Users(), s.Items())
+	case len(p.K) == 0:
+		return fmt.Errorf("evaluate: no cutoff K")
+	case p.Block < 0 || p.Threads < 0:
+		return fmt.Errorf("evaluate: block %d and threads %d must not be negative", p.Block, p.Threads)
+	}
+	for i, k := range p.K {
+		if k < 1 || slices.Contains(p.K[:i], k) {
+			return fmt.Errorf("evaluate: cutoffs %v: want positive numbers, none twice", p.K)
+		}
+	}
+	for _, m := range p.Mask {
+		if m.Users() != s.Users() || m.Items != s.Items() {
+			return fmt.Errorf("evaluate: a mask is %d users x %d items, the model scores %d x %d", m.Users(), m.Items, s.Users(), s.Items())
+		}
+	}
+	return nil
+}
+
+// A ranking is one run of Rank: what the workers read, and the report, in which each writes its own rows.
+type ranking struct {
+	Protocol
+	report   *Report
+	discount []float64
+	items    int
+	workers  []*worker
+}
+
+type worker struct {
+	*ranking
+	sel   *selector
+	masks [][]int32 // of the user at hand
+}
+
+// rows ranks the users first..last-1 of the report, whose scores are s [last-first, items]. Each worker has a contiguous part, so
+// that the first failing worker has the first failing user.
+func (r *ranking) rows(first, last int, s []float32) error {
+	errs := make([]error, len(r.workers))
+	var wg sync.WaitGroup
+	for i, w := range r.workers {
+		lo, hi := i*(last-first)/len(r.workers), (i+1)*(last-first)/len(r.workers)
+		wg.Go(func() {
+			for row := lo; row < hi && errs[i] == nil; row++ {
+				errs[i] = w.row(first+row, s[row*r.items:(row+1)*r.items])
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *worker) row(row int, scores []float32) error {
+	u := w.report.Users[row]
+	for i, m := range w.Mask {
+		w.masks[i] = m.Of(int(u))
+	}
+	top := w.report.Top[row*w.report.Depth : (row+1)*w.report.Depth]
+	if item := w.sel.top(scores, w.masks, top); item >= 0 {
+		return fmt.Errorf("evaluate: the score of user %d and item %d is NaN: the model has diverged; lower the learning rate or the loss weights", u, item)
+	}
+	w.report.score(row, w.Targets.Of(int(u)), w.K, w.discount)
+	return nil
+}
