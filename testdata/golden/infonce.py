@@ -131,7 +131,7 @@ def info_nce_cases():
         add(f"A-dot-tau{tau}", "A", seed, odd, tau, normalise=False, scale=scale)
         add(f"B-dot-tau{tau}", "B", seed + 1, (11, 11, 17), tau, normalise=False, scale=scale)
         seed += 2
-    add("A-dot-logq", "A", seed, odd, 0.2, normalise=False, scale=2.0, bias="logq", bias_positive=True)
+    add("A-dot-logq", "A", seed, odd, 1.0, normalise=False, scale=1.0, bias="logq", bias_positive=True)
     add("A-all-pads", "A", seed + 1, small, 0.2, all_pads=True)
     same = info_nce_forms_agree()
     return {"seed_forms_on_the_same_negatives": same, "cases": cases}
