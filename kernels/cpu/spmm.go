@@ -1,0 +1,84 @@
+package cpu
+
+import "nearfar/kernels"
+
+// SpMM: y_i = rowScale_i · Σ_{e = beg_i .. end_i-1} val_e · colScale_{col_e} · x_{col_e}, x_n [d].
+//
+// Bytes: nnz·(4d + 8) + M·4d in float32, nearly all of them from the last-level cache and memory in no order; 2·nnz·d FLOPs. The
+// assembly asks for the row that is some edges ahead; without that the loop waits for memory most of its time.
+
+// spmmChunks bounds the number of chunks. Rows differ widely in length (popular items), so there are many.
+const spmmChunks = 512
+
+// sparse is a bound SpMM. Slices that the kernel has not are nil.
+type sparse[T float] struct {
+	x, y               []T
+	d                  int
+	beg, end, col      []int32
+	rowScale, colScale []T
+	val                []T
+}
+
+func (c *call[T]) spmm(k kernels.SpMM) Work {
+	in := c.in
+	s := &sparse[T]{x: in[0].F, y: c.out[0].F, d: in[0].Cols(), beg: in[1].I, end: in[2].I, col: in[3].I}
+	if k.Scaled {
+		s.rowScale, s.colScale = in[4].F, in[5].F
+	}
+	if k.Valued {
+		s.val = in[len(in)-1].F
+	}
+	m, nnz := in[1].Elems(), in[3].Elems()
+	rows := cut(m, s.d*(1+nnz/max(1, m)))
+	rows.part = max(rows.part, (m+spmmChunks-1)/spmmChunks)
+	if f, ok := any(s).(*sparse[float32]); ok && c.set.level >= avx2 && s.d%8 == 0 && nnz > 0 {
+		return Work{rows.phase(f.rowsAVX2)}
+	}
+	return Work{rows.phase(s.rows)}
+}
+
+func (s *sparse[T]) rows(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		y := row(s.y, i, s.d)
+		clear(y)
+		e, end := int(s.beg[i]), int(s.end[i])
+		for ; e+4 <= end; e += 4 { // four rows at once: y is read and written a quarter as often
+			x := [4][]T{s.edge(e), s.edge(e + 1), s.edge(e + 2), s.edge(e + 3)}
+			addRows(y, x[0], x[1], x[2], x[3], s.weight(e), s.weight(e+1), s.weight(e+2), s.weight(e+3))
+		}
+		for ; e < end; e++ {
+			v := s.weight(e)
+			for k, x := range s.edge(e) {
+				y[k] += v * x
+			}
+		}
+		if s.rowScale != nil {
+			r := s.rowScale[i]
+			for k := range y {
+				y[k] *= r
+			}
+		}
+	}
+}
+
+// edge is the row of x at the far end of edge e.
+func (s *sparse[T]) edge(e int) []T { return row(s.x, int(s.col[e]), s.d) }
+
+// weight is what multiplies it, the row's scale apart.
+func (s *sparse[T]) weight(e int) T {
+	v := T(1)
+	if s.val != nil {
+		v = s.val[e]
+	}
+	if s.colScale != nil {
+		v *= s.colScale[s.col[e]]
+	}
+	return v
+}
+
+func addRows[T float](y, a, b, c, d []T, va, vb, vc, vd T) {
+	a, b, c, d = a[:len(y)], b[:len(y)], c[:len(y)], d[:len(y)]
+	for k := range y {
+		y[k] += (va*a[k] + vb*b[k]) + (vc*c[k] + vd*d[k])
+	}
+}
