@@ -1,0 +1,137 @@
+package kerneltest
+
+import (
+	"math"
+	"slices"
+
+	"nearfar/kernels"
+)
+
+// step is what all optimisers are tried on: a parameter, its state, a gradient, and a closed gate over a gradient of NaN.
+type step struct {
+	k      kernels.Kernel
+	states int
+	rates  kernels.Tensor64
+}
+
+// adamRates are the rates of Adam's step t.
+func adamRates(lr float64, t int) kernels.Tensor64 {
+	return vector(lr, 1/(1-math.Pow(.9, float64(t))), 1/(1-math.Pow(.999, float64(t))))
+}
+
+func (g *gen) state(s step, sigma float64, shape []int) (in []kernels.Tensor64) {
+	in = append(in, g.normal(sigma, shape...))
+	for i := range s.states {
+		state := g.normal(.1, shape...)
+		if _, sgd := s.k.(kernels.SGD); i == s.states-1 && !sgd { // the sum of squares
+			for j, v := range state.F {
+				state.F[j] = v * v
+			}
+		}
+		in = append(in, state)
+	}
+	return in
+}
+
+// inPlace overwrites the parameter and its state.
+func (s step) inPlace() [][]int {
+	a := make([]int, s.states+1)
+	for i := range a {
+		a[i] = i
+	}
+	return [][]int{a}
+}
+
+func (g *gen) dense(s step) (cases []Case) {
+	shapes := [][]int{{}, {3, 5}, {2, 3, 4}, {257, 40}}
+	for _, n := range sizes {
+		shapes = append(shapes, []int{n})
+	}
+	for _, shape := range shapes {
+		add := func(sigma, slope, scale, gate float64, bad bool) {
+			grad := g.normal(slope, shape...)
+			if bad {
+				grad = with(grad, nan, len(grad.F)-1)
+			}
+			cases = append(cases, Case{K: s.k, In: append(g.state(s, sigma, shape), grad, s.rates, scalar(scale), scalar(gate)), InPlace: s.inPlace(),
+				Exact: gate == 0})
+		}
+		add(1, 1, 1, 1, false)
+		add(1e-4, 1e-2, .5, 1, false) // the update is larger than the parameter
+		add(1, 1e-12, 1, 1, false)
+		add(1, 1, 1, 1, true)
+		add(1, 1, 1, 0, true)
+		add(1, 1, nan, 0, true)
+		add(1, 0, 1, 1, false)
+	}
+	return cases
+}
+
+func (g *gen) rows(s step) (cases []Case) {
+	tables(func(n, b int, table, rows []int) {
+		if len(table) != 2 {
+			return
+		}
+		for i, gate := range []float64{1, 1, 0} {
+			id := g.distinct(n, b)
+			if i == 1 {
+				id = slices.Repeat([]int32{-1}, b)
+				id[0] = int32(n - 1)
+			}
+			grad := g.normal(.1, rows...)
+			switch {
+			case gate == 0:
+				grad = with(grad, nan, 0)
+			case id[b-1] < 0:
+				grad = withRow(grad, b-1, nan) // behind the distinct rows: never read
+			}
+			cases = append(cases, Case{K: s.k, In: append(g.state(s, .01, table), grad, ints(id...), s.rates, scalar(.7), scalar(gate)),
+				InPlace: s.inPlace(), Exact: gate == 0})
+		}
+	})
+	return cases
+}
+
+func adams() (steps []kernels.Adam) {
+	for _, decay := range []float64{0, .01} {
+		for _, decoupled := range []bool{false, true} {
+			steps = append(steps, kernels.Adam{B1: .9, B2: .999, Eps: 1e-8, Decay: decay, Decoupled: decoupled})
+		}
+	}
+	return steps
+}
+
+func adamCases(g *gen) (cases []Case) {
+	for i, a := range adams() {
+		cases = append(cases, g.dense(step{a, 2, adamRates(1e-3, 1+i*50)})...)
+	}
+	return cases
+}
+
+func rowAdamCases(g *gen) (cases []Case) {
+	for i, a := range adams() {
+		cases = append(cases, g.rows(step{kernels.RowAdam{Adam: a}, 2, adamRates(1e-3, 1+i*50)})...)
+	}
+	return cases
+}
+
+func sgdCases(g *gen) (cases []Case) {
+	for _, k := range []kernels.SGD{{}, {Decay: .01}, {Momentum: .9}, {Momentum: .9, Decay: .01}, {Momentum: .9, Nesterov: true}, {Nesterov: true}} {
+		cases = append(cases, g.dense(step{k, k.States(), vector(.1)})...)
+	}
+	return cases
+}
+
+func adagradCases(g *gen) (cases []Case) {
+	for _, k := range []kernels.Adagrad{{Eps: 1e-10}, {Eps: 1e-8, Decay: .01}} {
+		cases = append(cases, g.dense(step{k, 1, vector(.1)})...)
+	}
+	return cases
+}
+
+func rowAdagradCases(g *gen) (cases []Case) {
+	for _, k := range []kernels.Adagrad{{Eps: 1e-10}, {Eps: 1e-8, Decay: .01}} {
+		cases = append(cases, g.rows(step{kernels.RowAdagrad{Adagrad: k}, 1, vector(.1, 5)})...)
+	}
+	return cases
+}

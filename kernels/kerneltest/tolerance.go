@@ -1,0 +1,183 @@
+package kerneltest
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"nearfar/kernels"
+)
+
+// The tolerance, for each output, in the maximum norm relative to the largest finite element of the reference:
+//
+//	float32: the largest of
+//	  - twice the error of the plain float32 implementation (plain.go: the loop of the doc comment, sequential sums, every
+//	    operation rounded), measured on the same inputs;
+//	  - 4 ulp (2^-23 each); 8 ulp where exp, log, tanh or cos are involved: the plain loop calls correctly rounded ones, and on
+//	    small tensors it is sometimes right by luck;
+//	  - twice the change of the reference when every input is wrong by half an ulp: luck again, where sums cancel.
+//	float64: the larger of 4e-12 and 2^-24 times that change.
+//
+// Kernels that move or compare numbers, and those whose case says Exact, get no tolerance: Ref's value, rounded once. NaN and
+// infinities stand exactly where Ref, rounded, has them. Results below the smallest normal number may be flushed to zero. Where
+// the plain float32 loop overflows and float64 does not, nothing is asked.
+const (
+	ulp32   = 1.0 / (1 << 23)
+	floor64 = 4e-12
+)
+
+// limit is what one output may differ by.
+type limit struct {
+	exact bool
+	abs   float64 // largest absolute difference
+	free  []bool  // elements of which nothing is asked; nil: none
+}
+
+func limits(c Case, p problem) []limit {
+	ls := make([]limit, len(p.ref))
+	if c.Exact || exact(p.k) {
+		for i := range ls {
+			ls[i].exact = true
+		}
+		return ls
+	}
+	moved := sensitivity(p)
+	var plain []Tensor
+	for i, r := range p.ref {
+		norm := largest(r.F)
+		if r.Desc.Type == kernels.Float64 {
+			ls[i].abs = max(floor64*norm, moved[i]/(1<<24))
+			continue
+		}
+		if plain == nil {
+			plain = plain32(p)
+		}
+		ls[i].abs = max(ulps(p.k)*ulp32*norm, 2*moved[i])
+		if plain == nil {
+			continue
+		}
+		ls[i].free = make([]bool, len(r.F))
+		for j, v := range r.F {
+			got := float64(plain[i].F32[j])
+			switch {
+			case !finite(v) || !finite(float64(float32(v))):
+			case !finite(got):
+				ls[i].free[j] = true
+			default:
+				ls[i].abs = max(ls[i].abs, 2*math.Abs(got-v))
+			}
+		}
+	}
+	return ls
+}
+
+// compare holds a result to the reference.
+func (l limit) compare(got Tensor, ref kernels.Tensor64) error {
+	for i, v := range ref.I {
+		if got.I32[i] != v {
+			return fmt.Errorf("[%d] is %d, want %d", i, got.I32[i], v)
+		}
+	}
+	single := ref.Desc.Type == kernels.Float32
+	tiny := 0x1p-1022
+	if single {
+		tiny = 0x1p-126
+	}
+	for i, v := range ref.F {
+		g, want := got.at(i), v
+		if single {
+			want = float64(float32(v))
+		}
+		switch {
+		case l.free != nil && l.free[i]:
+		case math.IsNaN(want) && math.IsNaN(g) || g == want:
+		case l.exact:
+			return fmt.Errorf("[%d] is %v, want exactly %v", i, g, want)
+		case !finite(want) || !finite(g):
+			return fmt.Errorf("[%d] is %v, want %v", i, g, want)
+		case math.Abs(g-v) > l.abs+tiny:
+			return fmt.Errorf("[%d] is %v, want %v: off by %.3g, %.3g allowed (largest element %.3g)", i, g, v, math.Abs(g-v), l.abs,
+				largest(ref.F))
+		}
+	}
+	return nil
+}
+
+// sensitivity is the largest change of each output when every real input is wrong by half a float32 ulp, up or down.
+func sensitivity(p problem) []float64 {
+	moved := make([]float64, len(p.ref))
+	if _, ok := p.k.(kernels.Map); ok {
+		return moved // comparisons would flip; plain32 puts errors behind each instruction instead
+	}
+	g, trials := newGen("sensitivity"), 1
+	if p.ref[0].Desc.Type == kernels.Float32 {
+		trials = 2
+	}
+	for range trials {
+		in := slices.Clone(p.in)
+		for i, t := range in {
+			in[i].F = slices.Clone(t.F)
+			for j := range t.F {
+				in[i].F[j] *= 1 + (float64(g.below(2))-.5)*ulp32
+			}
+		}
+		for i, r := range reference(p.k, descs(p.ref), in) {
+			for j, v := range r.F {
+				if d := math.Abs(v - p.ref[i].F[j]); finite(d) {
+					moved[i] = max(moved[i], d)
+				}
+			}
+		}
+	}
+	return moved
+}
+
+func largest(f []float64) (norm float64) {
+	for _, v := range f {
+		if finite(v) {
+			norm = max(norm, math.Abs(v))
+		}
+	}
+	return norm
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+// exact tells the kernels that round nothing, or only store.
+func exact(k kernels.Kernel) bool {
+	switch k := k.(type) {
+	case kernels.Gather, kernels.Put, kernels.Reshape, kernels.Concat, kernels.Slice, kernels.Pad, kernels.Permute, kernels.Fill, kernels.TopK:
+		return true
+	case kernels.Random:
+		return k.Distribution != kernels.Normal
+	case kernels.Reduce:
+		return k.Op == kernels.Largest || k.Op == kernels.AllFinite
+	case kernels.Map:
+		for _, c := range k.Code[:k.Len()] {
+			if !exactOps[c.Op] {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+var exactOps = map[kernels.MapOp]bool{kernels.Copy: true, kernels.Neg: true, kernels.Sign: true, kernels.ReLU: true, kernels.Positive: true,
+	kernels.MaxImm: true, kernels.Max: true, kernels.Min: true, kernels.Equal: true, kernels.Greater: true, kernels.Where: true}
+
+var transcendentalOps = map[kernels.MapOp]bool{kernels.Exp: true, kernels.Log: true, kernels.Sigmoid: true, kernels.Tanh: true,
+	kernels.Softplus: true}
+
+// ulps is the floor of the float32 tolerance.
+func ulps(k kernels.Kernel) float64 {
+	switch k := k.(type) {
+	case kernels.Random, kernels.Softmax, kernels.LogSumExp, kernels.LogSumExpGrad, kernels.LogSumExpWithGrad:
+		return 8
+	case kernels.Reduce:
+		if k.Op == kernels.LogSumExps {
+			return 8
+		}
+	}
+	return 4
+}
