@@ -19,6 +19,8 @@ const (
 // Def is an operator: a kernel and its derivative.
 type Def interface {
 	kernels.Kernel
+	// Base is the kernel itself, by which plans compare and devices choose.
+	Base() kernels.Kernel
 	Flow(input int) Flow
 	// Pull gives, for one output and its gradient, the gradient of each input, nil where none is wanted or none flows. It may return
 	// the output's gradient itself. It must build nodes by Apply only.

@@ -7,6 +7,7 @@ type mapDef struct{ kernels.Map }
 
 func (d mapDef) instr() kernels.MapInstr { return d.Code[0] }
 
+func (d mapDef) Base() kernels.Kernel { return d.Map }
 func (d mapDef) Flow(input int) Flow {
 	switch d.instr().Op {
 	case kernels.Sign, kernels.Positive, kernels.Equal, kernels.Greater:

@@ -45,7 +45,8 @@ func (s Similarity) operands() (in []*Node) {
 
 type logSumExpDef struct{ kernels.LogSumExp }
 
-func (d logSumExpDef) Flow(input int) Flow { return similarityFlow(d.Similarity, input, 0, Flows) }
+func (d logSumExpDef) Base() kernels.Kernel { return d.LogSumExp }
+func (d logSumExpDef) Flow(input int) Flow  { return similarityFlow(d.Similarity, input, 0, Flows) }
 
 // similarityFlow: x, y and what the kernel adds flow as given, as does the bias; weight and pairs are data.
 func similarityFlow(s kernels.Similarity, input, added int, flow Flow) Flow {
@@ -114,6 +115,7 @@ func (d logSumExpDef) Expand(in []*Node) []*Node {
 
 type logSumExpGradDef struct{ kernels.LogSumExpGrad }
 
+func (d logSumExpGradDef) Base() kernels.Kernel { return d.LogSumExpGrad }
 func (d logSumExpGradDef) Flow(input int) Flow {
 	return similarityFlow(d.Similarity, input, 2, Unwritten)
 }

@@ -4,7 +4,8 @@ import "nearfar/kernels"
 
 type matMulDef struct{ kernels.MatMul }
 
-func (d matMulDef) Flow(int) Flow { return Flows }
+func (d matMulDef) Base() kernels.Kernel { return d.MatMul }
+func (d matMulDef) Flow(int) Flow        { return Flows }
 
 func (d matMulDef) Pull(c *Pull) []*Node {
 	a, b, g := c.In(0), c.In(1), c.Grad()
@@ -75,6 +76,7 @@ type spMMDef struct {
 	symmetric bool
 }
 
+func (d spMMDef) Base() kernels.Kernel { return d.SpMM }
 func (d spMMDef) Flow(input int) Flow {
 	switch {
 	case input == 0:

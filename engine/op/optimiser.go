@@ -6,8 +6,9 @@ import "nearfar/kernels"
 // step, Sub(theta, Scale(g, alpha)), for a bilevel loss).
 type stepDef struct{ kernels.Kernel }
 
-func (d stepDef) Flow(int) Flow      { return Unwritten }
-func (d stepDef) Pull(*Pull) []*Node { panic("op: an optimiser's step has no derivative") }
+func (d stepDef) Base() kernels.Kernel { return d.Kernel }
+func (d stepDef) Flow(int) Flow        { return Unwritten }
+func (d stepDef) Pull(*Pull) []*Node   { panic("op: an optimiser's step has no derivative") }
 
 // OptimiserStep applies an optimiser kernel and returns the new parameter and its new states.
 func OptimiserStep(k kernels.Kernel, in ...*Node) []*Node {

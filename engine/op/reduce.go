@@ -4,6 +4,7 @@ import "nearfar/kernels"
 
 type reduceDef struct{ kernels.Reduce }
 
+func (d reduceDef) Base() kernels.Kernel { return d.Reduce }
 func (d reduceDef) Flow(int) Flow {
 	switch d.Op {
 	case kernels.AllFinite:
@@ -72,6 +73,7 @@ func AllFinite(x *Node) *Node { return reduce(kernels.AllFinite, x, kernels.AllA
 
 type softmaxDef struct{ kernels.Softmax }
 
+func (d softmaxDef) Base() kernels.Kernel { return d.Softmax }
 func (d softmaxDef) Flow(input int) Flow {
 	if input == 1 {
 		return Stops
@@ -95,7 +97,8 @@ func Softmax(z, mask *Node) *Node {
 
 type topKDef struct{ kernels.TopK }
 
-func (d topKDef) Flow(int) Flow { return Unwritten }
+func (d topKDef) Base() kernels.Kernel { return d.TopK }
+func (d topKDef) Flow(int) Flow        { return Unwritten }
 
 func (d topKDef) Pull(*Pull) []*Node { panic("op: TopK has no derivative") }
 
@@ -116,5 +119,6 @@ func Detach(x *Node) *Node { return Apply(detachDef{kernels.Reshape{Shape: Desc(
 
 type detachDef struct{ kernels.Reshape }
 
-func (d detachDef) Flow(int) Flow      { return Stops }
-func (d detachDef) Pull(*Pull) []*Node { return nil }
+func (d detachDef) Base() kernels.Kernel { return d.Reshape }
+func (d detachDef) Flow(int) Flow        { return Stops }
+func (d detachDef) Pull(*Pull) []*Node   { return nil }

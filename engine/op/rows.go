@@ -18,6 +18,7 @@ func (x Index) inverse() []*Node {
 
 type gatherDef struct{ kernels.Gather }
 
+func (d gatherDef) Base() kernels.Kernel { return d.Gather }
 func (d gatherDef) Flow(input int) Flow {
 	if input == 1 {
 		return Stops
@@ -34,6 +35,7 @@ func Gather(x *Node, at Index) *Node { return Apply(gatherDef{}, []*Node{x, at.I
 
 type scatterAddDef struct{ kernels.ScatterAdd }
 
+func (d scatterAddDef) Base() kernels.Kernel { return d.ScatterAdd }
 func (d scatterAddDef) Flow(input int) Flow {
 	if input == 0 || d.Onto && input == 1 {
 		return Flows
@@ -68,6 +70,7 @@ func ScatterAdd(g *Node, at Index, rows int) *Node {
 
 type segmentSumDef struct{ kernels.SegmentSum }
 
+func (d segmentSumDef) Base() kernels.Kernel { return d.SegmentSum }
 func (d segmentSumDef) Flow(input int) Flow {
 	if input == 0 {
 		return Unwritten
@@ -81,6 +84,7 @@ func SegmentSum(g *Node, at Index) *Node { return Apply(segmentSumDef{}, []*Node
 
 type putDef struct{ kernels.Put }
 
+func (d putDef) Base() kernels.Kernel { return d.Put }
 func (d putDef) Flow(input int) Flow {
 	if input == 2 {
 		return Stops
@@ -99,7 +103,8 @@ func Put(table, x, id *Node) *Node { return Apply(putDef{}, []*Node{table, x, id
 
 type rowDotDef struct{ kernels.RowDot }
 
-func (d rowDotDef) Flow(int) Flow { return Flows }
+func (d rowDotDef) Base() kernels.Kernel { return d.RowDot }
+func (d rowDotDef) Flow(int) Flow        { return Flows }
 
 func (d rowDotDef) Pull(c *Pull) []*Node {
 	g := column(c.Grad())
@@ -126,7 +131,8 @@ const NormEps = 1e-12
 
 type normaliseDef struct{ kernels.NormaliseRows }
 
-func (d normaliseDef) Flow(int) Flow { return Flows }
+func (d normaliseDef) Base() kernels.Kernel { return d.NormaliseRows }
+func (d normaliseDef) Flow(int) Flow        { return Flows }
 
 func (d normaliseDef) Pull(c *Pull) []*Node {
 	y, inv := c.Out(0), c.Out(1)
@@ -143,7 +149,8 @@ func NormaliseRows(x *Node) *Node {
 
 type normaliseGradDef struct{ kernels.NormaliseRowsGrad }
 
-func (d normaliseGradDef) Flow(int) Flow { return Unwritten }
+func (d normaliseGradDef) Base() kernels.Kernel { return d.NormaliseRowsGrad }
+func (d normaliseGradDef) Flow(int) Flow        { return Unwritten }
 func (d normaliseGradDef) Pull(*Pull) []*Node {
 	panic("op: NormaliseRowsGrad is differentiated expanded")
 }

@@ -4,8 +4,9 @@ import "nearfar/kernels"
 
 type fillDef struct{ kernels.Fill }
 
-func (d fillDef) Flow(int) Flow      { return Stops }
-func (d fillDef) Pull(*Pull) []*Node { return nil }
+func (d fillDef) Base() kernels.Kernel { return d.Fill }
+func (d fillDef) Flow(int) Flow        { return Stops }
+func (d fillDef) Pull(*Pull) []*Node   { return nil }
 
 // Fill is a constant tensor.
 func Fill(g *Graph, v float64, d kernels.Desc) *Node {
@@ -14,7 +15,8 @@ func Fill(g *Graph, v float64, d kernels.Desc) *Node {
 
 type reshapeDef struct{ kernels.Reshape }
 
-func (d reshapeDef) Flow(int) Flow { return Flows }
+func (d reshapeDef) Base() kernels.Kernel { return d.Reshape }
+func (d reshapeDef) Flow(int) Flow        { return Flows }
 func (d reshapeDef) Pull(c *Pull) []*Node {
 	return c.first(Reshape(c.Grad(), Desc(c.In(0)).Shape()...))
 }
@@ -30,7 +32,8 @@ func Reshape(x *Node, dims ...int) *Node {
 
 type concatDef struct{ kernels.Concat }
 
-func (d concatDef) Flow(int) Flow { return Flows }
+func (d concatDef) Base() kernels.Kernel { return d.Concat }
+func (d concatDef) Flow(int) Flow        { return Flows }
 
 func (d concatDef) Pull(c *Pull) []*Node {
 	r := make([]*Node, len(c.in))
@@ -50,7 +53,8 @@ func Concat(axis int, x ...*Node) *Node { return Apply(concatDef{kernels.Concat{
 
 type sliceDef struct{ kernels.Slice }
 
-func (d sliceDef) Flow(int) Flow { return Flows }
+func (d sliceDef) Base() kernels.Kernel { return d.Slice }
+func (d sliceDef) Flow(int) Flow        { return Flows }
 func (d sliceDef) Pull(c *Pull) []*Node {
 	return c.first(Apply(padDef{kernels.Pad{Axis: d.Axis, Before: d.Beg, After: Desc(c.In(0)).Dim[d.Axis] - d.End}}, []*Node{c.Grad()}))
 }
@@ -65,14 +69,16 @@ func Slice(x *Node, axis, beg, end int) *Node {
 
 type padDef struct{ kernels.Pad }
 
-func (d padDef) Flow(int) Flow { return Flows }
+func (d padDef) Base() kernels.Kernel { return d.Pad }
+func (d padDef) Flow(int) Flow        { return Flows }
 func (d padDef) Pull(c *Pull) []*Node {
 	return c.first(Slice(c.Grad(), d.Axis, d.Before, d.Before+Desc(c.In(0)).Dim[d.Axis]))
 }
 
 type permuteDef struct{ kernels.Permute }
 
-func (d permuteDef) Flow(int) Flow { return Flows }
+func (d permuteDef) Base() kernels.Kernel { return d.Permute }
+func (d permuteDef) Flow(int) Flow        { return Flows }
 func (d permuteDef) Pull(c *Pull) []*Node {
 	inverse := make([]int, Desc(c.In(0)).Rank)
 	for i := range inverse {
@@ -93,8 +99,9 @@ func Permute(x *Node, order ...int) *Node {
 
 type randomDef struct{ kernels.Random }
 
-func (d randomDef) Flow(int) Flow      { return Stops }
-func (d randomDef) Pull(*Pull) []*Node { return nil }
+func (d randomDef) Base() kernels.Kernel { return d.Random }
+func (d randomDef) Flow(int) Flow        { return Stops }
+func (d randomDef) Pull(*Pull) []*Node   { return nil }
 
 // Random draws a tensor; the clock is int32 [4]. Models use engine.Builder's streams, which name them.
 func Random(clock *Node, r kernels.Random) *Node { return Apply(randomDef{r}, []*Node{clock}) }

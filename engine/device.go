@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"nearfar/kernels"
+)
+
+// A Device runs plans. engine/cpu is always there and is the reference; engine/paranoid checks plans in tests.
+type Device interface {
+	Name() string
+	// Offers tells whether the device computes k; where it does not, the plan writes the operator in smaller ones or fails.
+	Offers(k kernels.Kernel, out, in []kernels.Desc) bool
+	// Alloc gives zeroed memory at a stable address. what names it in an error.
+	Alloc(bytes int64, what string) (Mem, error)
+	// Load resolves a plan's kernels and allocates what it needs. Nothing is allocated afterwards.
+	Load(p *Plan, b Binding) (Exec, error)
+	Close() error
+}
+
+// Mem is memory of a device.
+type Mem interface {
+	Write(off int64, b []byte) error
+	Read(b []byte, off int64) error
+	Free() error
+}
+
+// A Binding is the memory that a plan meets from outside.
+type Binding struct {
+	Entry           func(name string) Mem // of the Store
+	Inputs, Outputs Mem
+}
+
+// An Exec is a loaded plan. One goroutine at a time.
+type Exec interface {
+	Run(ctx context.Context) error
+	Close() error
+}
+
+// A Prober runs a plan instruction by instruction and returns the first one that makes a NaN or an infinity of finite inputs, -1 where
+// none does.
+type Prober interface {
+	Probe(ctx context.Context) (instr int, err error)
+}
+
+// A Profiler tells what each instruction of the last Run took.
+type Profiler interface {
+	Profile() ([]time.Duration, error)
+}
+
+// BufID names a buffer of a plan.
+type BufID int32
+
+// BufKind says where a buffer lives.
+type BufKind uint8
+
+const (
+	Temp     BufKind = iota // in the arena, between its first and last instruction
+	Input                   // in the input block
+	Output                  // in the output block
+	Resident                // an entry of the Store
+)
+
+func (k BufKind) String() string { return [...]string{"temp", "input", "output", "store"}[k] }
+
+// Buf is a tensor of a plan. A Buf whose Root is another one is that one's memory under another shape, or overwritten in place.
+type Buf struct {
+	Desc     kernels.Desc
+	Kind     BufKind
+	Name     string // of the port, the output or the Store's entry
+	Offset   int64  // in the arena, the input or the output block
+	From, To int    // the instructions between which the memory is live (roots only)
+	Root     BufID
+}
+
+// Instr is one kernel call.
+type Instr struct {
+	K       kernels.Kernel
+	Out, In []BufID
+	// InPlace[i] is the input that output i overwrites, -1 where none.
+	InPlace      []int
+	FLOPs, Bytes int64
+	From         string // the operator of the graph, for explain, errors and the NaN report
+}
+
+// Plan is a program for a device: buffers and a total order of kernel calls. A device may overlap them but not change results.
+type Plan struct {
+	Bufs  []Buf
+	Code  []Instr
+	Arena int64 // bytes of all temporaries together
+	Input int64 // bytes of the input block
+	Out   int64 // bytes of the output block
+}
+
+// Descs gives the descriptions of an instruction's operands.
+func (p *Plan) Descs(ids []BufID) []kernels.Desc {
+	d := make([]kernels.Desc, len(ids))
+	for i, id := range ids {
+		d[i] = p.Bufs[id].Desc
+	}
+	return d
+}

@@ -1,0 +1,209 @@
+package engine
+
+import (
+	"slices"
+
+	"nearfar/kernels"
+)
+
+// foldConstants turns x + c, x · c, x - c and x / c with a constant c into one operand and an immediate.
+func (c *code) foldConstants() {
+	for _, n := range c.insts {
+		m, ok := n.k.(kernels.Map)
+		if !ok || m.Len() != 1 || len(n.in) != 2 {
+			continue
+		}
+		i := m.Code[0]
+		if i.A != 0 || i.B != 1 {
+			continue
+		}
+		for side := range 2 {
+			x, fill := n.in[side], n.in[1-side]
+			if fill.def == nil || !x.desc.SameShape(n.out[0].desc) {
+				continue
+			}
+			f, ok := fill.def.k.(kernels.Fill)
+			if !ok {
+				continue
+			}
+			r := kernels.MapInstr{Op: kernels.NoOp}
+			switch {
+			case i.Op == kernels.Add:
+				r = kernels.MapInstr{Op: kernels.AddImm, Imm: f.Value}
+			case i.Op == kernels.Mul:
+				r = kernels.MapInstr{Op: kernels.Scale, Imm: f.Value}
+			case i.Op == kernels.Sub && side == 0:
+				r = kernels.MapInstr{Op: kernels.AddImm, Imm: -f.Value}
+			case i.Op == kernels.Div && side == 0 && f.Value != 0:
+				r = kernels.MapInstr{Op: kernels.Scale, Imm: 1 / f.Value}
+			}
+			if r.Op != kernels.NoOp {
+				n.k, n.in = kernels.MapOf(r), []*value{x}
+				break
+			}
+		}
+	}
+	c.sort()
+}
+
+// maxMapInputs bounds a fused Map's operands, so that a tile of each stays in the first-level cache.
+const maxMapInputs = 12
+
+// fuseMaps puts a Map into the one Map that reads it, where their shapes agree: the value between is never stored.
+func (c *code) fuseMaps() {
+	uses := c.uses()
+	for _, n := range c.insts {
+		for again := true; again; {
+			again = false
+			m, ok := n.k.(kernels.Map)
+			if !ok {
+				break
+			}
+			for _, v := range n.in {
+				if v.def == nil || uses[v] != 1 || !v.desc.SameShape(n.out[0].desc) {
+					continue
+				}
+				p, ok := v.def.k.(kernels.Map)
+				if !ok {
+					continue
+				}
+				if k, in, ok := mergeMaps(p, v.def.in, m, n.in, v); ok {
+					n.k, n.in = k, in
+					n.from = v.def.from + " " + n.from
+					again = true
+					break
+				}
+			}
+		}
+	}
+	c.sort()
+}
+
+// mergeMaps writes m over min, in which v is the result of p over pin, as one Map. It declines what would be too long or would read v at
+// another shape.
+func mergeMaps(p kernels.Map, pin []*value, m kernels.Map, min []*value, v *value) (kernels.Map, []*value, bool) {
+	lp, lm := p.Len(), m.Len()
+	if lp+lm > kernels.MaxMap {
+		return m, nil, false
+	}
+	in := slices.Clone(pin)
+	place := func(x *value) int8 {
+		for i, y := range in {
+			if x == y {
+				return int8(i)
+			}
+		}
+		in = append(in, x)
+		return int8(len(in) - 1)
+	}
+	var seat []int8
+	for _, x := range min {
+		if x == v {
+			seat = append(seat, int8(-lp))
+		} else {
+			seat = append(seat, place(x))
+		}
+	}
+	if len(in) > maxMapInputs {
+		return m, nil, false
+	}
+	code := slices.Clone(p.Code[:lp])
+	for _, i := range m.Code[:lm] {
+		for k, operand := range []*int8{&i.A, &i.B, &i.C} {
+			switch {
+			case k >= i.Op.Arity():
+				*operand = 0
+			case *operand >= 0:
+				*operand = seat[*operand]
+			default:
+				*operand -= int8(lp)
+			}
+		}
+		code = append(code, i)
+	}
+	k := kernels.MapOf(code...)
+	return k, dropUnread(&k, in), true
+}
+
+// dropUnread leaves out operands that only gave the shape, where the others still have it.
+func dropUnread(m *kernels.Map, in []*value) []*value {
+	for at := len(in) - 1; at >= 0 && len(in) > 1; at-- {
+		read := false
+		for _, i := range m.Code[:m.Len()] {
+			for _, operand := range []int8{i.A, i.B, i.C}[:i.Op.Arity()] {
+				read = read || int(operand) == at
+			}
+		}
+		if read {
+			continue
+		}
+		rest := slices.Delete(slices.Clone(in), at, at+1)
+		whole, _ := kernels.Broadcast(descs(in)...)
+		if part, ok := kernels.Broadcast(descs(rest)...); !ok || part != whole {
+			continue
+		}
+		for k := range m.Len() {
+			for _, operand := range []*int8{&m.Code[k].A, &m.Code[k].B, &m.Code[k].C} {
+				if int(*operand) > at {
+					*operand--
+				}
+			}
+		}
+		in = rest
+	}
+	return in
+}
+
+// fuseLogSumExp joins a LogSumExp and its gradient into the one-pass kernel, where the incoming gradient does not depend on the
+// log-sum-exp (else there is no one pass) and the device has it.
+func (c *code) fuseLogSumExp() {
+	for _, n := range c.insts {
+		g, ok := n.k.(kernels.LogSumExpGrad)
+		if !ok || n.in[2].def == nil {
+			continue
+		}
+		forward := n.in[2].def
+		l, ok := forward.k.(kernels.LogSumExp)
+		if !ok || l.Similarity != g.Similarity || !slices.Equal(forward.in[:2], n.in[:2]) || !slices.Equal(forward.in[2:], n.in[4:]) ||
+			dependsOn(n.in[3], forward) {
+			continue
+		}
+		in := append([]*value{n.in[0], n.in[1], n.in[3]}, n.in[4:]...)
+		both := c.emit(kernels.LogSumExpWithGrad{Similarity: g.Similarity}, forward.from+" with its gradient", in...)
+		if !c.runs(both) {
+			continue
+		}
+		c.replace(forward.out[0], both.out[0])
+		for i, v := range n.out {
+			c.replace(v, both.out[i+1])
+		}
+	}
+	c.sort()
+}
+
+// dependsOn tells whether v is computed from something that n computes.
+func dependsOn(v *value, n *inst) bool {
+	seen := map[*inst]bool{}
+	var visit func(i *inst) bool
+	visit = func(i *inst) bool {
+		if i == nil || seen[i] {
+			return false
+		}
+		seen[i] = true
+		if i == n {
+			return true
+		}
+		for _, x := range i.in {
+			if visit(x.def) {
+				return true
+			}
+		}
+		for _, b := range i.after {
+			if visit(b) {
+				return true
+			}
+		}
+		return false
+	}
+	return visit(v.def)
+}

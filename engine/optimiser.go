@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+
+	"nearfar/engine/op"
+	"nearfar/kernels"
+)
+
+// Schedule gives the learning rate's factor at step t (0-based).
+type Schedule func(t uint64) float64
+
+// ConstantRate is no schedule.
+func ConstantRate(uint64) float64 { return 1 }
+
+// StepDecay multiplies by gamma every `every` steps.
+func StepDecay(gamma float64, every uint64) Schedule {
+	return func(t uint64) float64 { return math.Pow(gamma, float64(t/every)) }
+}
+
+// CosineDecay falls from 1 to floor over total steps, after a linear warm-up.
+func CosineDecay(warmup, total uint64, floor float64) Schedule {
+	return func(t uint64) float64 {
+		if t < warmup {
+			return float64(t+1) / float64(warmup)
+		}
+		x := min(1, float64(t-warmup)/math.Max(1, float64(total-warmup)))
+		return floor + (1-floor)*(1+math.Cos(math.Pi*x))/2
+	}
+}
+
+// Optimiser is a rule by which parameters follow their gradients.
+type Optimiser struct {
+	Kernel kernels.Kernel // kernels.Adam, SGD or Adagrad
+	LR     float64
+	Rate   Schedule // nil: constant
+	Clip   float64  // largest global norm of the gradient; 0: none
+	Name   string   // prefix of its states, for a second optimiser over the same parameters
+}
+
+// The optimisers with the defaults of torch.optim.
+
+func Adam(lr float64) Optimiser {
+	return Optimiser{Kernel: kernels.Adam{B1: .9, B2: .999, Eps: 1e-8}, LR: lr}
+}
+func AdamW(lr, decay float64) Optimiser {
+	return Optimiser{Kernel: kernels.Adam{B1: .9, B2: .999, Eps: 1e-8, Decay: decay, Decoupled: true}, LR: lr}
+}
+func SGD(lr, momentum float64) Optimiser {
+	return Optimiser{Kernel: kernels.SGD{Momentum: momentum}, LR: lr}
+}
+func Adagrad(lr float64) Optimiser {
+	return Optimiser{Kernel: kernels.Adagrad{Eps: 1e-10}, LR: lr}
+}
+
+func isOptimiser(k kernels.Kernel) bool {
+	switch k.(type) {
+	case kernels.Adam, kernels.SGD, kernels.Adagrad, kernels.RowAdam, kernels.RowAdagrad:
+		return true
+	}
+	return false
+}
+
+// states names the tensors that a rule keeps beside a parameter.
+func (o Optimiser) states() []string {
+	switch k := o.Kernel.(type) {
+	case kernels.Adam:
+		return []string{"m", "v"}
+	case kernels.Adagrad:
+		return []string{"s"}
+	case kernels.SGD:
+		return []string{"b"}[:k.States()]
+	}
+	panic(&op.Error{Err: fmt.Errorf("%s is not an optimiser", o.Kernel.Name())})
+}
+
+// rates is the host's part of step t: the learning rate and Adam's bias corrections.
+func (o Optimiser) rates(b *Builder) *op.Node {
+	rate := o.Rate
+	if rate == nil {
+		rate = ConstantRate
+	}
+	return b.Schedule("rates/"+o.prefix(), 3, func(t uint64, out []float64) {
+		out[0], out[1], out[2] = o.LR*rate(t), 1, 1
+		if a, ok := o.Kernel.(kernels.Adam); ok {
+			out[1] = 1 / (1 - math.Pow(a.B1, float64(t+1)))
+			out[2] = 1 / (1 - math.Pow(a.B2, float64(t+1)))
+		}
+	})
+}
+
+func (o Optimiser) prefix() string {
+	if o.Name != "" {
+		return o.Name
+	}
+	return o.Kernel.Name()
+}
+
+// Minimise gives the updates that take one step of o down the gradient of cost: an ordinary function over Grad, clipping included. A step
+// in which cost or gradient is not finite changes nothing.
+func Minimise(b *Builder, cost *op.Node, params []*op.Node, o Optimiser) []Update {
+	grads, err := op.Grad(cost, params...)
+	if err != nil {
+		b.fail(err)
+	}
+	return Apply(b, cost, params, grads, o)
+}
+
+// Apply is Minimise for gradients that the model computed.
+func Apply(b *Builder, cost *op.Node, params, grads []*op.Node, o Optimiser) []Update {
+	squares := op.SumSquares(grads[0])
+	for _, g := range grads[1:] {
+		squares = op.Add(squares, op.SumSquares(g))
+	}
+	ok := op.Mul(op.AllFinite(cost), op.AllFinite(squares))
+	b.guards = append(b.guards, ok)
+	scale := b.Scalar(1)
+	if o.Clip > 0 {
+		scale = op.Min(scale, op.Div(b.Scalar(o.Clip), op.AddConst(op.Sqrt(squares), 1e-6)))
+	}
+	rates := o.rates(b)
+	var updates []Update
+	for i, p := range params {
+		states := []*op.Node{p}
+		for _, s := range o.states() {
+			states = append(states, b.State(p.Name()+"/"+o.prefix()+"."+s, Zeros, op.Desc(p).Shape()...))
+		}
+		in := append(append([]*op.Node{}, states...), grads[i], rates, scale, ok)
+		for k, next := range op.OptimiserStep(o.Kernel, in...) {
+			updates = append(updates, Update{states[k], next})
+		}
+	}
+	return updates
+}

@@ -1,0 +1,359 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+
+	"nearfar/kernels"
+)
+
+// PlanOption switches a rewrite off, for tests that hold a plan to its plain form.
+type PlanOption uint8
+
+const (
+	WithoutFactoring PlanOption = iota
+	WithoutMapFusion
+	WithoutOnePass // LogSumExp and its gradient apart
+	WithoutReuse   // every temporary in memory of its own
+	WithoutInPlace
+)
+
+// makePlan rewrites, orders and places a program.
+func makePlan(c *code, ports []inputPort, options []PlanOption) *Plan {
+	on := func(o PlanOption) bool { return !slices.Contains(options, o) }
+	if on(WithoutFactoring) {
+		c.factorSums()
+	}
+	if on(WithoutMapFusion) {
+		c.foldConstants()
+		c.fuseMaps()
+	}
+	if on(WithoutOnePass) {
+		c.fuseLogSumExp()
+	}
+	l := layout{code: c, plan: &Plan{}, bufs: map[*value]BufID{}, ports: ports, inPlace: on(WithoutInPlace), reuse: on(WithoutReuse)}
+	l.overwriteStates()
+	l.instructions()
+	l.copies()
+	if l.inPlace {
+		l.overwriteTemps()
+	}
+	l.place()
+	return l.plan
+}
+
+// inputPort is one port's place in the input block.
+type inputPort struct {
+	leaf   leaf
+	offset int64
+}
+
+// layout gives values their memory.
+type layout struct {
+	*code
+	plan           *Plan
+	bufs           map[*value]BufID
+	inPlace, reuse bool
+	ports          []inputPort
+	overwritten    map[*value]*value // an update's next value -> the state whose memory it takes
+}
+
+func (l *layout) newBuf(b Buf) BufID {
+	id := BufID(len(l.plan.Bufs))
+	b.Root = id
+	l.plan.Bufs = append(l.plan.Bufs, b)
+	return id
+}
+
+// buf is the buffer of a value, made at its first use.
+func (l *layout) buf(v *value) BufID {
+	if id, ok := l.bufs[v]; ok {
+		return id
+	}
+	b := Buf{Desc: v.desc, Name: v.name}
+	switch {
+	case v.leaf != nil && v.leaf.kind == Resident:
+		b.Kind = Resident
+	case v.leaf != nil:
+		b.Kind = Input
+		for _, p := range l.ports {
+			if p.leaf == *v.leaf {
+				b.Offset = p.offset
+			}
+		}
+	}
+	id := l.newBuf(b)
+	l.bufs[v] = id
+	return id
+}
+
+// root is the buffer whose memory id is.
+func (l *layout) root(id BufID) BufID {
+	for l.plan.Bufs[id].Root != id {
+		id = l.plan.Bufs[id].Root
+	}
+	return id
+}
+
+// overwriteStates finds the updates that may write over their state: the kernel can, and every other reader of the state can come first.
+// The readers are then ordered before it.
+func (l *layout) overwriteStates() {
+	l.overwritten = map[*value]*value{}
+	if !l.inPlace {
+		return
+	}
+	for _, u := range l.updates {
+		n := u.next.def
+		if n == nil || l.overwritten[u.next] != nil {
+			continue
+		}
+		if at := overwrites(n, u.next.out, u.state); at < 0 {
+			continue
+		}
+		var readers []*inst
+		free := true
+		for _, r := range l.readers(u.state) {
+			if r == n {
+				continue
+			}
+			if dependsOnInst(r, n) {
+				free = false
+			}
+			readers = append(readers, r)
+		}
+		// The old value under another name must not outlive the update.
+		if !free || l.isRootBeside(u.state) {
+			continue
+		}
+		n.after = append(n.after, readers...)
+		l.overwritten[u.next] = u.state
+	}
+	l.sort()
+}
+
+// readers are the instructions that read a value's memory, under any shape.
+func (l *layout) readers(v *value) (r []*inst) {
+	for _, n := range l.insts {
+		if !slices.Contains(n.in, v) {
+			continue
+		}
+		r = append(r, n)
+		if _, alias := n.k.(kernels.Reshape); alias {
+			r = append(r, l.readers(n.out[0])...)
+		}
+	}
+	return r
+}
+
+// isRootBeside tells whether a state's old value, under any shape, is itself asked for.
+func (l *layout) isRootBeside(state *value) bool {
+	return slices.ContainsFunc(l.roots(), func(r **value) bool { return memory(*r) == state })
+}
+
+// memory is the value whose memory v is, behind reshapes.
+func memory(v *value) *value {
+	for v.def != nil {
+		if _, alias := v.def.k.(kernels.Reshape); !alias {
+			break
+		}
+		v = v.def.in[0]
+	}
+	return v
+}
+
+func dependsOnInst(r, n *inst) bool {
+	for _, o := range r.out {
+		if dependsOn(o, n) {
+			return true
+		}
+	}
+	return false
+}
+
+// overwrites gives the input, which is state, over which a kernel may write output out; -1 for none.
+func overwrites(n *inst, out int, state *value) int {
+	at := slices.Index(n.in, state)
+	if at < 0 {
+		return -1
+	}
+	if isOptimiser(n.k) {
+		if at != out {
+			return -1
+		}
+		return at
+	}
+	if !mayOverwrite(n.k, at) || state.desc != n.out[0].desc {
+		return -1
+	}
+	for _, v := range n.in { // the same memory under another shape would be read after it is written
+		if v != state && memory(v) == state {
+			return -1
+		}
+	}
+	return at
+}
+
+// mayOverwrite tells whether a kernel may write its output over its input `in`, where that has the output's shape.
+func mayOverwrite(k kernels.Kernel, in int) bool {
+	switch k := k.(type) {
+	case kernels.Map:
+		return true
+	case kernels.ScatterAdd:
+		return k.Onto && in == 0
+	case kernels.Put:
+		return in == 0
+	}
+	return false
+}
+
+// instructions writes the code out in order.
+func (l *layout) instructions() {
+	for _, n := range l.insts {
+		if _, alias := n.k.(kernels.Reshape); alias {
+			id := l.newBuf(Buf{Desc: n.out[0].desc})
+			l.plan.Bufs[id].Root = l.root(l.buf(n.in[0]))
+			l.bufs[n.out[0]] = id
+			continue
+		}
+		i := Instr{K: n.k, From: n.from}
+		i.FLOPs, i.Bytes = cost(n.k, descs(n.out), descs(n.in))
+		for _, v := range n.in {
+			i.In = append(i.In, l.buf(v))
+		}
+		for _, v := range n.out {
+			id := l.buf(v)
+			place := -1
+			if state := l.overwritten[v]; state != nil {
+				l.plan.Bufs[id].Root = l.root(l.buf(state))
+				place = slices.Index(n.in, state)
+			}
+			i.Out = append(i.Out, id)
+			i.InPlace = append(i.InPlace, place)
+		}
+		l.plan.Code = append(l.plan.Code, i)
+	}
+}
+
+func (l *layout) copyTo(id, from BufID, what string) {
+	k := kernels.Unary(kernels.Copy)
+	d := []kernels.Desc{l.plan.Bufs[from].Desc}
+	f, b := cost(k, d, d)
+	l.plan.Code = append(l.plan.Code, Instr{K: k, Out: []BufID{id}, In: []BufID{from}, InPlace: []int{-1}, FLOPs: f, Bytes: b, From: what})
+}
+
+// copies ends the program: outputs go to the output block, and next values that could not be written over their state are copied there,
+// all after every other instruction, so that whoever reads a state reads the value before the step.
+func (l *layout) copies() {
+	for _, o := range l.outputs {
+		d := o.v.desc
+		id := l.newBuf(Buf{Desc: d, Kind: Output, Name: o.name, Offset: l.plan.Out})
+		l.plan.Out += align(d.Bytes())
+		l.copyTo(id, l.buf(o.v), "output "+o.name)
+	}
+	// A next value that is itself the memory of a state (a swap, a shift of states) is taken aside before any state changes.
+	source := make([]BufID, len(l.updates))
+	for i, u := range l.updates {
+		source[i] = l.buf(u.next)
+		if l.overwritten[u.next] == nil && l.plan.Bufs[l.root(source[i])].Kind == Resident && l.root(source[i]) != l.root(l.buf(u.state)) {
+			aside := l.newBuf(Buf{Desc: u.next.desc})
+			l.copyTo(aside, source[i], "update of "+u.state.name+", aside")
+			source[i] = aside
+		}
+	}
+	for i, u := range l.updates {
+		if l.overwritten[u.next] != u.state && l.root(source[i]) != l.root(l.buf(u.state)) {
+			l.copyTo(l.buf(u.state), source[i], "update of "+u.state.name)
+		}
+	}
+}
+
+// live finds the first and last instruction of each root.
+func (l *layout) live() {
+	for id := range l.plan.Bufs {
+		l.plan.Bufs[id].From, l.plan.Bufs[id].To = len(l.plan.Code), -1
+	}
+	for at, i := range l.plan.Code {
+		for _, id := range append(slices.Clone(i.In), i.Out...) {
+			b := &l.plan.Bufs[l.root(id)]
+			b.From, b.To = min(b.From, at), max(b.To, at)
+		}
+	}
+}
+
+// overwriteTemps lets an instruction write over a temporary that it is the last to read.
+func (l *layout) overwriteTemps() {
+	l.live()
+	for at := range l.plan.Code {
+		i := &l.plan.Code[at]
+		out := i.Out[0]
+		if i.InPlace[0] >= 0 || l.plan.Bufs[out].Kind != Temp || l.root(out) != out {
+			continue
+		}
+		k := slices.IndexFunc(i.In, func(in BufID) bool { return l.dies(in, at) && l.plan.Bufs[in].Desc == l.plan.Bufs[out].Desc })
+		if k < 0 || !mayOverwrite(i.K, k) || l.readAsAnother(i, i.In[k]) {
+			continue
+		}
+		r := l.root(i.In[k])
+		l.plan.Bufs[out].Root, i.InPlace[0] = r, k
+		l.plan.Bufs[r].To = max(l.plan.Bufs[r].To, l.plan.Bufs[out].To)
+	}
+}
+
+// dies tells whether a buffer is a temporary that nobody reads after instruction at.
+func (l *layout) dies(id BufID, at int) bool {
+	r := l.plan.Bufs[l.root(id)]
+	return r.Kind == Temp && r.To == at
+}
+
+// readAsAnother tells whether an instruction reads a buffer's memory under another shape too.
+func (l *layout) readAsAnother(i *Instr, id BufID) bool {
+	return slices.ContainsFunc(i.In, func(in BufID) bool {
+		return l.root(in) == l.root(id) && l.plan.Bufs[in].Desc != l.plan.Bufs[id].Desc
+	})
+}
+
+const alignment = 64
+
+func align(n int64) int64 { return (n + alignment - 1) / alignment * alignment }
+
+// place gives temporaries their offsets in the arena: the largest first, each at the lowest offset where nothing that lives at the same time
+// stands.
+func (l *layout) place() {
+	l.live()
+	var temps []BufID
+	for id, b := range l.plan.Bufs {
+		if b.Root == BufID(id) && b.Kind == Temp && b.To >= 0 {
+			temps = append(temps, BufID(id))
+		}
+	}
+	slices.SortStableFunc(temps, func(a, b BufID) int { return cmp.Compare(l.plan.Bufs[b].Desc.Bytes(), l.plan.Bufs[a].Desc.Bytes()) })
+	var placed []BufID // by offset
+	for _, id := range temps {
+		b := &l.plan.Bufs[id]
+		size := align(b.Desc.Bytes())
+		at := int64(0)
+		for _, o := range placed {
+			p := l.plan.Bufs[o]
+			if l.reuse && (p.To < b.From || b.To < p.From) {
+				continue
+			}
+			if p.Offset >= at+size {
+				break
+			}
+			at = max(at, p.Offset+align(p.Desc.Bytes()))
+		}
+		b.Offset = at
+		l.plan.Arena = max(l.plan.Arena, at+size)
+		k, _ := slices.BinarySearchFunc(placed, at, func(o BufID, at int64) int { return cmp.Compare(l.plan.Bufs[o].Offset, at) })
+		placed = slices.Insert(placed, k, id)
+	}
+	// Everyone knows its memory directly.
+	for id := range l.plan.Bufs {
+		r := l.root(BufID(id))
+		b := &l.plan.Bufs[id]
+		b.Root, b.Offset, b.Kind, b.From, b.To = r, l.plan.Bufs[r].Offset, l.plan.Bufs[r].Kind, l.plan.Bufs[r].From, l.plan.Bufs[r].To
+		if b.Kind != Temp {
+			b.Name = l.plan.Bufs[r].Name
+		}
+	}
+}

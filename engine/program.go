@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"nearfar/kernels"
+)
+
+// Program is a compiled step over a Store. It is not re-entrant.
+type Program struct {
+	Plan    *Plan
+	Scalars []string // names of what each step reports
+
+	store           *Store
+	builder         *Builder
+	exec            Exec
+	inputs, outputs Mem
+	feeding         *feeding
+	ring            string
+	guard           int // place of the guard among the scalars, -1 without
+	next            uint64
+}
+
+func compile(b *Builder, s Step, options []PlanOption) (*Program, error) {
+	f := newFeeding(b.feeds, b.Store.Float)
+	c := liftStep(b, s)
+	plan := makePlan(c, f.ports, options)
+	plan.Input = f.bytes
+	p := &Program{Plan: plan, store: b.Store, builder: b, feeding: f, guard: -1}
+	for i, n := range s.Scalars {
+		p.Scalars = append(p.Scalars, n.Name)
+		if n.Name == guardName {
+			p.guard = i
+		}
+	}
+	if len(s.Scalars) > 0 {
+		p.ring = fmt.Sprintf("%s/%d", ringName, len(s.Scalars))
+	}
+	dev := b.Store.Device
+	var err error
+	if p.inputs, err = dev.Alloc(max(plan.Input, alignment), "the input block"); err != nil {
+		return nil, err
+	}
+	if p.outputs, err = dev.Alloc(max(plan.Out, alignment), "the output block"); err != nil {
+		return nil, err
+	}
+	p.exec, err = dev.Load(plan, Binding{Inputs: p.inputs, Outputs: p.outputs, Entry: func(name string) Mem { return b.Store.byName[name].mem }})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// NonFiniteError says that a step's loss or gradient was NaN or infinite. The step changed nothing.
+type NonFiniteError struct {
+	Step uint64
+	// Instruction is the first that made something infinite or NaN of finite numbers, as explain numbers them; -1 where the device cannot tell.
+	Instruction int
+	From        string
+}
+
+func (e *NonFiniteError) Error() string {
+	where := "the device cannot tell where"
+	if e.Instruction >= 0 {
+		where = fmt.Sprintf("first in instruction %d (%s)", e.Instruction, e.From)
+	}
+	return fmt.Sprintf("step %d is not finite, %s: lower -lr or raise -tau; the parameters are those before the step", e.Step, where)
+}
+
+// Run runs steps from, from+1, .. from+n-1, and reports each one's scalars in order. While a step runs, the inputs of the next are filled. It
+// ends early with the context's error, between two steps, and with a *NonFiniteError.
+func (p *Program) Run(ctx context.Context, from uint64, n int, report func(t uint64, scalars []float64)) error {
+	row := make([]float64, len(p.Scalars))
+	p.feeding.start(from, n)
+	defer p.feeding.stop()
+	for t := from; t < from+uint64(n); t++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := p.step(ctx, t); err != nil {
+			return err
+		}
+		if p.ring == "" {
+			continue
+		}
+		if err := p.readScalars(t, row); err != nil {
+			return err
+		}
+		if p.guard >= 0 && row[p.guard] != 1 {
+			return p.explainNonFinite(ctx, t)
+		}
+		if report != nil {
+			report(t, row)
+		}
+	}
+	return nil
+}
+
+func (p *Program) step(ctx context.Context, t uint64) error {
+	if err := p.feeding.upload(t, p.inputs); err != nil {
+		return err
+	}
+	return p.exec.Run(ctx)
+}
+
+func (p *Program) readScalars(t uint64, row []float64) error {
+	e := p.store.byName[p.ring]
+	size := int64(e.Desc.Type.Size() * len(row))
+	b := p.feeding.scalarBytes(int(size))
+	if err := e.mem.Read(b, int64(t%Window)*size); err != nil {
+		return err
+	}
+	if e.Desc.Type == kernels.Float64 {
+		copy(row, View[float64](b))
+		return nil
+	}
+	for i, v := range View[float32](b) {
+		row[i] = float64(v)
+	}
+	return nil
+}
+
+func (p *Program) explainNonFinite(ctx context.Context, t uint64) error {
+	e := &NonFiniteError{Step: t, Instruction: -1}
+	if pr, ok := p.exec.(Prober); ok {
+		i, err := pr.Probe(ctx)
+		if err != nil {
+			return err
+		}
+		if e.Instruction = i; i >= 0 {
+			e.From = p.Plan.Code[i].From
+		}
+	}
+	return e
+}
+
+// Output reads a tensor of the last step as float32.
+func (p *Program) Output(name string, dst []float32) error {
+	for _, b := range p.Plan.Bufs {
+		if b.Kind != Output || b.Name != name {
+			continue
+		}
+		if len(dst) != b.Desc.Elems() {
+			return fmt.Errorf("output %s is %v, not %d numbers", name, b.Desc, len(dst))
+		}
+		if b.Desc.Type == kernels.Float32 {
+			return p.outputs.Read(bytesOf(dst), b.Offset)
+		}
+		w, err := p.Output64(name)
+		if err != nil {
+			return err
+		}
+		for i, v := range w {
+			dst[i] = float32(v)
+		}
+		return nil
+	}
+	return fmt.Errorf("the program has no output %q", name)
+}
+
+// Output64 reads a tensor of the last step as float64; indices too.
+func (p *Program) Output64(name string) ([]float64, error) {
+	for _, b := range p.Plan.Bufs {
+		if b.Kind == Output && b.Name == name {
+			raw := make([]byte, b.Desc.Bytes())
+			if err := p.outputs.Read(raw, b.Offset); err != nil {
+				return nil, err
+			}
+			return widen(raw, b.Desc), nil
+		}
+	}
+	return nil, fmt.Errorf("the program has no output %q", name)
+}
+
+// Exec is the loaded plan, for profiles.
+func (p *Program) Exec() Exec { return p.exec }
+
+// Close frees the program's memory; the Store's stays.
+func (p *Program) Close() error {
+	for _, m := range []Mem{p.inputs, p.outputs} {
+		if err := m.Free(); err != nil {
+			return err
+		}
+	}
+	return p.exec.Close()
+}

@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"nearfar/engine/op"
+	"nearfar/kernels"
+)
+
+// Term is one part of an objective: Weight times a scalar.
+type Term struct {
+	Name   string
+	Weight float64
+	Value  *op.Node
+}
+
+// Objective is what a model minimises: Σ Weight·Value. Each part is reported by its name.
+type Objective []Term
+
+// Total is the weighted sum.
+func (o Objective) Total() *op.Node {
+	var total *op.Node
+	for _, t := range o {
+		v := t.Value
+		if t.Weight != 1 {
+			v = op.Scale(v, t.Weight)
+		}
+		if total == nil {
+			total = v
+		} else {
+			total = op.Add(total, v)
+		}
+	}
+	return total
+}
+
+// Update gives a State its next value. Reading State always gives the value before the step; Next is the value after it.
+type Update struct{ State, Next *op.Node }
+
+// Named is a scalar that is reported every step, or a tensor that can be read after a run.
+type Named struct {
+	Name  string
+	Value *op.Node
+}
+
+// Step is what a program does at every step.
+type Step struct {
+	Updates []Update
+	Scalars []Named // reported step by step
+	Outputs []Named // tensors of the last step
+}
+
+// Optimise is the step of an ordinary training run: minimise the objective over all of the program's parameters, and report its parts.
+func Optimise(b *Builder, obj Objective, o Optimiser) Step {
+	total := obj.Total()
+	s := Step{Updates: Minimise(b, total, b.Params(), o), Scalars: []Named{{"loss", total}}}
+	for _, t := range obj {
+		s.Scalars = append(s.Scalars, Named{t.Name, t.Value})
+	}
+	return s
+}
+
+// finish adds what every program has: the guard on each update, and the ring in which scalars wait to be read.
+func (b *Builder) finish(s *Step) error {
+	seen := map[*op.Node]bool{}
+	for i, u := range s.Updates {
+		l, ok := b.leaves[u.State]
+		if !ok || l.kind != Resident || l.entry.Kind == Const {
+			return fmt.Errorf("an update of %s, which is no state of the store", u.State.Name())
+		}
+		if seen[u.State] {
+			return fmt.Errorf("two updates of %s", u.State.Name())
+		}
+		if op.Desc(u.Next) != op.Desc(u.State) {
+			return fmt.Errorf("the update of %s %v is %v", u.State.Name(), op.Desc(u.State), op.Desc(u.Next))
+		}
+		seen[u.State] = true
+		s.Updates[i].Next = b.guarded(u)
+	}
+	if len(b.guards) > 0 {
+		s.Scalars = append(s.Scalars, Named{guardName, b.guard()})
+	}
+	if len(s.Scalars) > 0 {
+		s.Updates = append(s.Updates, b.ring(s.Scalars))
+	}
+	return nil
+}
+
+// guardName is the scalar that is 1 while everything is finite.
+const guardName = "finite"
+
+// guard is 1 where every Minimise of the program saw finite numbers.
+func (b *Builder) guard() *op.Node {
+	g := b.guards[0]
+	for _, n := range b.guards[1:] {
+		g = op.Mul(g, n)
+	}
+	return g
+}
+
+// guarded keeps a state as it was in a step that is not finite. Optimisers have a gate of their own; a Put writes its old rows back, so that it
+// stays in place.
+func (b *Builder) guarded(u Update) *op.Node {
+	if len(b.guards) == 0 {
+		return u.Next
+	}
+	def, in, _, ok := op.Operator(u.Next)
+	if ok && isOptimiser(def.Base()) {
+		return u.Next
+	}
+	if ok && def.Base() == (kernels.Put{}) && in[0] == u.State {
+		return op.Put(in[0], op.Where(b.guard(), in[1], op.Gather(in[0], op.Only(in[2]))), in[2])
+	}
+	return op.Where(b.guard(), u.Next, u.State)
+}
+
+// Window is how many steps' scalars the ring holds.
+const Window = 64
+
+const ringName = "engine/scalars"
+
+type ringFeed struct{ width int }
+
+func (ringFeed) Ports() []Port { return []Port{{"engine/scalars/at", kernels.Of(kernels.Int32, 1)}} }
+func (ringFeed) Fill(t uint64, out []Slot) error {
+	out[0].I32[0] = int32(t % Window)
+	return nil
+}
+
+func (b *Builder) ring(scalars []Named) Update {
+	row := make([]*op.Node, len(scalars))
+	for i, s := range scalars {
+		if d := op.Desc(s.Value); d.Rank != 0 || !d.Type.IsFloat() {
+			b.fail(fmt.Errorf("the reported %q is %v, not a real scalar", s.Name, d))
+		}
+		row[i] = op.Reshape(s.Value, 1, 1)
+	}
+	ring := b.Scratch(fmt.Sprintf("%s/%d", ringName, len(scalars)), Window, len(scalars))
+	return Update{ring, op.Put(ring, op.Concat(1, row...), b.Feed(ringFeed{len(scalars)})[0])}
+}
+
+// Build makes a program over a Store. A mistake in the model, an operator without a needed derivative, or one that the device cannot run
+// is an error.
+func Build(s *Store, model func(b *Builder) Step, options ...PlanOption) (p *Program, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			mistake, ok := r.(*op.Error)
+			if !ok {
+				panic(r)
+			}
+			p, err = nil, errors.Unwrap(mistake)
+		}
+	}()
+	b := newBuilder(s)
+	step := model(b)
+	step.Updates = slices.Clone(step.Updates)
+	if err := b.finish(&step); err != nil {
+		return nil, err
+	}
+	return compile(b, step, options)
+}

@@ -1,0 +1,262 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"hash/crc32"
+	"unsafe"
+
+	"nearfar/kernels"
+	"nearfar/kernels/philox"
+)
+
+// EntryKind says what happens to an entry of the Store over a run's life.
+type EntryKind uint8
+
+const (
+	State   EntryKind = iota // survives a step and is in the checkpoint
+	Const                    // rebuilt from the data; the checkpoint holds its checksum
+	Scratch                  // survives a step, not a resume: what can be computed again
+)
+
+// Entry is one tensor that survives a step.
+type Entry struct {
+	Name string
+	Kind EntryKind
+	Desc kernels.Desc
+	mem  Mem
+	sum  uint32 // of a Const's bytes
+}
+
+// Store is everything of a run that survives a step: parameters, optimiser states, queues, constants. Programs share it.
+type Store struct {
+	Device Device
+	Float  kernels.DType // the precision of every program over this Store
+	Seed   uint64
+	byName map[string]*Entry
+	order  []*Entry
+}
+
+// NewStore makes an empty Store on a device.
+func NewStore(d Device, float kernels.DType, seed uint64) *Store {
+	return &Store{Device: d, Float: float, Seed: seed, byName: map[string]*Entry{}}
+}
+
+// Entries lists the entries in the order of their making.
+func (s *Store) Entries() []*Entry { return s.order }
+
+// Entry finds an entry; nil where there is none.
+func (s *Store) Entry(name string) *Entry { return s.byName[name] }
+
+// ensure finds an entry or makes it with what fill writes. Descriptions must agree.
+func (s *Store) ensure(name string, kind EntryKind, d kernels.Desc, fill func() []byte) (*Entry, error) {
+	if e := s.byName[name]; e != nil {
+		if e.Desc != d || e.Kind != kind {
+			return nil, fmt.Errorf("%q is %v in the store and asked for as %v", name, e.Desc, d)
+		}
+		return e, nil
+	}
+	mem, err := s.Device.Alloc(d.Bytes(), name)
+	if err != nil {
+		return nil, err
+	}
+	e := &Entry{Name: name, Kind: kind, Desc: d, mem: mem}
+	if b := fill(); b != nil {
+		if err := mem.Write(0, b); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if kind == Const {
+			e.sum = crc32.Checksum(b, castagnoli)
+		}
+	}
+	s.byName[name] = e
+	s.order = append(s.order, e)
+	return e, nil
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// ReadBytes copies an entry's memory to the host, little-endian.
+func (s *Store) ReadBytes(name string) ([]byte, kernels.Desc, error) {
+	e := s.byName[name]
+	if e == nil {
+		return nil, kernels.Desc{}, fmt.Errorf("the store has no %q", name)
+	}
+	b := make([]byte, e.Desc.Bytes())
+	return b, e.Desc, e.mem.Read(b, 0)
+}
+
+// WriteBytes replaces an entry's memory.
+func (s *Store) WriteBytes(name string, b []byte) error {
+	e := s.byName[name]
+	if e == nil {
+		return fmt.Errorf("the store has no %q", name)
+	}
+	if int64(len(b)) != e.Desc.Bytes() {
+		return fmt.Errorf("%s: %d bytes for %v", name, len(b), e.Desc)
+	}
+	return e.mem.Write(0, b)
+}
+
+// Read64 copies a real entry to the host as float64.
+func (s *Store) Read64(name string) ([]float64, kernels.Desc, error) {
+	b, d, err := s.ReadBytes(name)
+	if err != nil {
+		return nil, d, err
+	}
+	return widen(b, d), d, nil
+}
+
+// Read32 copies a real entry to the host as float32.
+func (s *Store) Read32(name string) ([]float32, kernels.Desc, error) {
+	b, d, err := s.ReadBytes(name)
+	if err != nil {
+		return nil, d, err
+	}
+	if d.Type == kernels.Float32 {
+		return View[float32](b), d, nil
+	}
+	w := widen(b, d)
+	f := make([]float32, len(w))
+	for i, v := range w {
+		f[i] = float32(v)
+	}
+	return f, d, nil
+}
+
+// Write64 replaces a real entry by values given as float64.
+func (s *Store) Write64(name string, v []float64) error {
+	e := s.byName[name]
+	if e == nil {
+		return fmt.Errorf("the store has no %q", name)
+	}
+	return s.WriteBytes(name, narrow(v, e.Desc.Type))
+}
+
+// Saved is one entry as a checkpoint holds it.
+type Saved struct {
+	Name string
+	Desc kernels.Desc
+	Data []byte
+}
+
+// Snapshot copies every State entry, and gives the checksums of the constants.
+func (s *Store) Snapshot() (states []Saved, constants map[string]uint32, err error) {
+	constants = map[string]uint32{}
+	for _, e := range s.order {
+		switch e.Kind {
+		case Const:
+			constants[e.Name] = e.sum
+		case State:
+			b, d, err := s.ReadBytes(e.Name)
+			if err != nil {
+				return nil, nil, err
+			}
+			states = append(states, Saved{e.Name, d, b})
+		}
+	}
+	return states, constants, nil
+}
+
+// Restore puts a snapshot back. Every State entry must be in it, with its shape, and the constants must be what they were.
+func (s *Store) Restore(states []Saved, constants map[string]uint32) error {
+	saved := map[string]Saved{}
+	for _, x := range states {
+		saved[x.Name] = x
+	}
+	for _, e := range s.order {
+		switch e.Kind {
+		case Const:
+			if want, ok := constants[e.Name]; ok && want != e.sum {
+				return fmt.Errorf("%s is not what it was when the run was saved: has the data changed?", e.Name)
+			}
+		case State:
+			x, ok := saved[e.Name]
+			if !ok || x.Desc != e.Desc {
+				return fmt.Errorf("the checkpoint has no %s of %v (it has %v): is it of another model or configuration?", e.Name, e.Desc, x.Desc)
+			}
+			if err := s.WriteBytes(e.Name, x.Data); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Equal compares the State entries of two stores bit for bit and names the first that differs.
+func (s *Store) Equal(o *Store) (difference string, err error) {
+	for _, e := range s.order {
+		if e.Kind != State {
+			continue
+		}
+		a, _, err := s.ReadBytes(e.Name)
+		if err != nil {
+			return "", err
+		}
+		b, _, err := o.ReadBytes(e.Name)
+		if err != nil {
+			return "", err
+		}
+		if !bytes.Equal(a, b) {
+			return e.Name, nil
+		}
+	}
+	return "", nil
+}
+
+// Close frees the entries' memory.
+func (s *Store) Close() error {
+	for _, e := range s.order {
+		if err := e.mem.Free(); err != nil {
+			return err
+		}
+	}
+	s.order, s.byName = nil, map[string]*Entry{}
+	return nil
+}
+
+// View reads bytes as elements of a type. The bytes must be aligned for it, as all memory that the engine allocates is.
+func View[T float32 | float64 | int32](b []byte) []T {
+	if len(b) == 0 {
+		return nil
+	}
+	var t T
+	return unsafe.Slice((*T)(unsafe.Pointer(&b[0])), len(b)/int(unsafe.Sizeof(t)))
+}
+
+// bytesOf is the reverse of View.
+func bytesOf[T float32 | float64 | int32](v []T) []byte {
+	if len(v) == 0 {
+		return nil
+	}
+	var t T
+	return unsafe.Slice((*byte)(unsafe.Pointer(&v[0])), len(v)*int(unsafe.Sizeof(t)))
+}
+
+func widen(b []byte, d kernels.Desc) []float64 {
+	switch d.Type {
+	case kernels.Float64:
+		return View[float64](b)
+	case kernels.Int32:
+		return convert[int32, float64](View[int32](b))
+	}
+	return convert[float32, float64](View[float32](b))
+}
+
+func narrow(v []float64, t kernels.DType) []byte {
+	if t == kernels.Float64 {
+		return bytesOf(v)
+	}
+	return bytesOf(convert[float64, float32](v))
+}
+
+func convert[S, D float32 | float64 | int32](s []S) []D {
+	d := make([]D, len(s))
+	for i, v := range s {
+		d[i] = D(v)
+	}
+	return d
+}
+
+// An Init gives an entry its first values from a stream of the run's seed and the entry's name.
+type Init func(s philox.Stream, d kernels.Desc, out []float64)
