@@ -1,0 +1,30 @@
+package models
+
+import (
+	"nearfar/engine"
+	"nearfar/engine/op"
+)
+
+// BPRMFOptions are those of matrix factorisation.
+type BPRMFOptions struct {
+	_ struct{} `title:"BPR-MF (Rendle et al., UAI 2009)"`
+	EmbeddingOptions
+}
+
+// New makes the model.
+func (o *BPRMFOptions) New(d Data) (Model, error) {
+	t, err := newTable(o.EmbeddingOptions, d, false)
+	return &bprmf{t}, err
+}
+
+// bprmf is matrix factorisation: the score is the inner product of two free embeddings.
+type bprmf struct{ table }
+
+// Train is BPR and L2 on the batch's rows.
+func (m *bprmf) Train(b *engine.Builder) engine.Objective {
+	e := m.embedding(b)
+	return m.bpr(b, e, e, 3)
+}
+
+// Score is the inner product of the embeddings.
+func (m *bprmf) Score(b *engine.Builder) (users, items *op.Node) { return m.split(m.embedding(b)) }

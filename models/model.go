@@ -1,0 +1,83 @@
+// Package models has the recommenders: each a file that reads like its paper, with parameters, graph, losses, and the source of every
+// default. A model knows no device: it writes a graph, and the engine runs it.
+package models
+
+import (
+	"fmt"
+
+	"nearfar/engine"
+	"nearfar/engine/op"
+	"nearfar/trainer/dataset"
+	"nearfar/trainer/graph"
+)
+
+// Data is what a model is made for.
+type Data struct {
+	Train *dataset.Interactions
+	Seed  uint64
+}
+
+// A Model writes two programs over one Store: a training step, and the tables by which it ranks.
+type Model interface {
+	// StepsPerEpoch is the number of training steps that pass over the data once; 0 for a model that does not train.
+	StepsPerEpoch() int
+	// Train gives what a step minimises.
+	Train(b *engine.Builder) engine.Objective
+	// Score gives users [U, k] and items [I, k] such that user u ranks items by the inner product of the rows.
+	Score(b *engine.Builder) (users, items *op.Node)
+}
+
+// A Describer has something to say about what it made of the data: the sizes of sampled graphs, say.
+type Describer interface{ Describe() (string, error) }
+
+// Options are a model's options, bound to flags by package option.
+type Options interface {
+	New(d Data) (Model, error)
+}
+
+// Spec is a model that a user can ask for.
+type Spec struct {
+	Name    string
+	Title   string // what it is, in a line
+	Paper   string
+	Options func() Options // fresh, unset options
+}
+
+// All lists the models, the simplest first.
+func All() []Spec {
+	return []Spec{
+		{"popularity", "items by their number of training interactions, the same for everybody", "-", func() Options { return new(PopularityOptions) }},
+		{"bprmf", "matrix factorisation under BPR", "Rendle et al., UAI 2009", func() Options { return new(BPRMFOptions) }},
+		{"lightgcn", "linear propagation over the user-item graph under BPR", "He et al., SIGIR 2020", func() Options { return new(LightGCNOptions) }},
+		{"sgl", "LightGCN and a contrast of two random sub-graphs", "Wu et al., SIGIR 2021", func() Options { return new(SGLOptions) }},
+		{"simgcl", "LightGCN and a contrast of two noisy passes", "Yu et al., SIGIR 2022", func() Options { return new(SimGCLOptions) }},
+		{"xsimgcl", "one noisy pass, contrasted with its own layer", "Yu et al., TKDE 2023", func() Options { return new(XSimGCLOptions) }},
+	}
+}
+
+// Names lists the models' names.
+func Names() []string {
+	var n []string
+	for _, s := range All() {
+		n = append(n, s.Name)
+	}
+	return n
+}
+
+// Find looks a model up by name.
+func Find(name string) (Spec, bool) {
+	for _, s := range All() {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Spec{}, false
+}
+
+// newGraph is the normalised adjacency of the training interactions; a data set without any is an error.
+func newGraph(d Data) (*graph.Bipartite, error) {
+	if d.Train.Len() == 0 {
+		return nil, fmt.Errorf("the data has no training interaction")
+	}
+	return graph.New(d.Train)
+}

@@ -1,0 +1,89 @@
+package models
+
+import (
+	"fmt"
+	"strings"
+
+	"nearfar/engine"
+	"nearfar/engine/op"
+	"nearfar/kernels"
+	"nearfar/trainer/graph"
+)
+
+// SGLOptions are SGL's, in the official form: all nodes as negatives, sums over the batch.
+type SGLOptions struct {
+	_                  struct{} `title:"SGL (Wu et al., SIGIR 2021)" defaults:"reduce=sum ssl-reduce=sum" source:"wujcan/SGL"`
+	PropagationOptions `defaults:"layers=3" source:"wujcan/SGL, yelp2018"`
+	ContrastOptions    `defaults:"lambda=0.1 tau=0.2 negatives=all" source:"wujcan/SGL, yelp2018"`
+	Augment            graph.Augmentation `flag:"augment" default:"ed" choices:"ed,nd,rw" help:"sub-graphs by edge dropout, node dropout, or edge dropout anew for each layer" source:"SGL 3.1; ed is best on yelp2018"`
+	Rho                float64            `flag:"rho" default:"0.1" min:"0" below:"1" help:"share of edges or nodes dropped from a sub-graph" source:"wujcan/SGL, yelp2018"`
+}
+
+// New makes the model.
+func (o *SGLOptions) New(d Data) (Model, error) {
+	p, err := newPropagation(o.PropagationOptions, d, o.distinct())
+	if err != nil {
+		return nil, err
+	}
+	views, err := graph.NewViews(p.graph, o.Augment, o.Rho, o.Layers, d.Seed, p.StepsPerEpoch())
+	return &sgl{p, o, views}, err
+}
+
+// sgl is LightGCN with a second task: two random sub-graphs' embeddings of a node attract each other and repel those of all others.
+type sgl struct {
+	propagation
+	o     *SGLOptions
+	views viewsFeed
+}
+
+// viewsFeed draws sub-graphs: graph.Views, or fixed ones in tests.
+type viewsFeed interface {
+	engine.Feed
+	View(view, layer int) graph.View
+}
+
+// view propagates over sub-graph v (1 or 2).
+func (m *sgl) view(b *engine.Builder, v int) *op.Node {
+	ports := b.Feed(m.views)
+	return m.read(m.layersOf(m.embedding(b), func(layer int) *op.Sparse {
+		p := m.views.View(v, layer)
+		return (&op.Sparse{Beg: ports[p.Beg], End: ports[p.End], Col: ports[p.Col], RowScale: ports[p.Scale], ColScale: ports[p.Scale]}).Symmetric()
+	}, nil))
+}
+
+// Train is eq. 12: L = L_bpr + lambda (L_users + L_items) + reg ½|rows|².
+func (m *sgl) Train(b *engine.Builder) engine.Objective {
+	o := m.bpr(b, m.final(b), m.embedding(b), 3)
+	return append(o, engine.Term{Name: "ssl", Weight: m.o.Lambda, Value: m.contrast(b, m.view(b, 1), m.view(b, 2), m.o.ContrastOptions)})
+}
+
+// Describe counts the edges of the first epoch's sub-graphs, by view and layer.
+func (m *sgl) Describe() (string, error) {
+	var out []engine.Slot
+	for _, p := range m.views.Ports() {
+		if p.Desc.Type == kernels.Int32 {
+			out = append(out, engine.Slot{I32: make([]int32, p.Desc.Elems())})
+		} else {
+			out = append(out, engine.Slot{F32: make([]float32, p.Desc.Elems())})
+		}
+	}
+	if err := m.views.Fill(0, out); err != nil {
+		return "", err
+	}
+	var s strings.Builder
+	fmt.Fprintf(&s, "sub-graphs (%s, rho %g) of %d edges, epoch 1:", m.o.Augment, m.o.Rho, m.graph.Edges())
+	for v := 1; v <= 2; v++ {
+		fmt.Fprintf(&s, " view %d", v)
+		for l := range m.layers {
+			p, edges := m.views.View(v, l), 0
+			for n := range m.nodes() {
+				edges += int(out[p.End].I32[n] - out[p.Beg].I32[n])
+			}
+			fmt.Fprintf(&s, " %d", edges/2)
+		}
+		if v == 1 {
+			s.WriteString(",")
+		}
+	}
+	return s.String() + " (by layer)", nil
+}
