@@ -47,6 +47,7 @@ type step struct {
 
 // tape is a Map with its registers assigned.
 type tape[T float] struct {
+	set       Set
 	out       tensor[T]
 	places    []operand[T]
 	inputs    int
@@ -55,7 +56,7 @@ type tape[T float] struct {
 }
 
 func (c *call[T]) mapping(m kernels.Map) Work {
-	t := newTape(m, c.out[0], c.in)
+	t := newTape(c.set, m, c.out[0], c.in)
 	if t.registers == 0 {
 		s := cut(c.out[0].Elems(), 2)
 		return Work{s.phase(t.direct)}
@@ -63,8 +64,8 @@ func (c *call[T]) mapping(m kernels.Map) Work {
 	return Work{cut(c.out[0].Elems(), 1+m.Len()).phase(t.run)}
 }
 
-func newTape[T float](m kernels.Map, out tensor[T], in []tensor[T]) *tape[T] {
-	t := &tape[T]{out: out, inputs: len(in)}
+func newTape[T float](set Set, m kernels.Map, out tensor[T], in []tensor[T]) *tape[T] {
+	t := &tape[T]{set: set, out: out, inputs: len(in)}
 	for _, x := range in {
 		t.places = append(t.places, layOut(out.Desc, x))
 	}
@@ -173,7 +174,7 @@ func (t *tape[T]) direct(lo, hi int) {
 	for j, p := range s.operand[:s.op.Arity()] {
 		arg[j] = t.places[p].F[lo:hi]
 	}
-	apply(s.op, t.out.F[lo:hi], arg[0], arg[1], arg[2], T(s.imm))
+	apply(t.set, s.op, t.out.F[lo:hi], arg[0], arg[1], arg[2], T(s.imm))
 }
 
 func (t *tape[T]) run(lo, hi int) {
@@ -205,7 +206,7 @@ func (t *tape[T]) run(lo, hi int) {
 			if s.to >= 0 {
 				to = room[s.to*width:][:n]
 			}
-			apply(s.op, to, arg[0], arg[1], arg[2], T(s.imm))
+			apply(t.set, s.op, to, arg[0], arg[1], arg[2], T(s.imm))
 		}
 	}
 }

@@ -146,6 +146,14 @@ func bindAs[T float](s Set, k kernels.Kernel, out, in []Tensor, a *arena) Work {
 		return c.normaliseRowsGrad()
 	case kernels.SpMM:
 		return c.spmm(k)
+	case kernels.MatMul:
+		return c.matMul(k)
+	case kernels.LogSumExp:
+		return c.logSumExp(k)
+	case kernels.LogSumExpGrad:
+		return c.logSumExpGrad(k)
+	case kernels.LogSumExpWithGrad:
+		return c.logSumExpWithGrad(k)
 	case kernels.Random:
 		return c.random(k)
 	case kernels.Adam:

@@ -18,12 +18,12 @@ func (c *call[T]) softmax(k kernels.Softmax) Work {
 			if k.Masked {
 				mask = c.in[1].F[at:end]
 			}
-			softmaxRow(p[at:end], z.F[at:end], mask)
+			softmaxRow(c.set, p[at:end], z.F[at:end], mask)
 		}
 	})}
 }
 
-func softmaxRow[T float](p, z, mask []T) {
+func softmaxRow[T float](s Set, p, z, mask []T) {
 	top := T(math.Inf(-1))
 	for j, v := range z {
 		if mask == nil || mask[j] != 0 {
@@ -34,17 +34,14 @@ func softmaxRow[T float](p, z, mask []T) {
 		clear(p)
 		return
 	}
-	sum := 0.0
 	for j, v := range z {
-		p[j] = 0
-		if mask == nil || mask[j] != 0 {
-			p[j] = exp(v - top)
-			sum += float64(p[j])
+		if p[j] = v; mask != nil && mask[j] == 0 {
+			p[j] = T(math.Inf(-1))
 		}
 	}
-	inv := T(1 / sum)
+	inv := T(1 / exponentials(s, p, top))
 	for j, v := range p {
-		if v != 0 {
+		if v != 0 { // 0 stays 0 beside a NaN
 			p[j] = v * inv
 		}
 	}

@@ -1,0 +1,62 @@
+package cpu
+
+import "nearfar/kernels"
+
+// LogSumExp: lse_b = ln Σ_n e^(s_bn), streaming over tiles of 24 x 240 logits.
+//
+// 2·B·N·d FLOPs and about 25·B·N for the exponentials; reads Y once for each 24 rows of X, from the L2 cache where a group of
+// columns fits it; never stores B x N. The shift is fixed where Bound allows, else the running maximum.
+
+// lseCols is the width of a group of columns: 34 tiles. Few rows against many columns still give work to every thread.
+const lseCols = 34 * logitCols
+
+func (c *call[T]) logSumExp(k kernels.LogSumExp) Work {
+	l := newLogits(c, k.Similarity, 0)
+	rows, cols := span{l.rows, logitRows}, span{l.cols, lseCols}
+	groups := cols.chunks()
+	part := take[runningSum](c.arena, groups*l.rows)
+	return append(l.prepare(),
+		Phase{rows.chunks() * groups, func(chunk int) {
+			i0, i1 := rows.at(chunk / groups)
+			j0, j1 := cols.at(chunk % groups)
+			l.sums(part[chunk%groups*l.rows:], i0, i1, j0, min(j1, l.liveCols))
+		}},
+		cut(l.rows, 16*groups).phase(func(lo, hi int) {
+			for b := lo; b < hi; b++ {
+				c.out[0].F[b] = 0
+				if l.absent(b) {
+					continue
+				}
+				s := emptySum
+				for g := range groups {
+					s.merge(part[g*l.rows+b])
+				}
+				c.out[0].F[b] = T(s.log())
+			}
+		}))
+}
+
+// sums forms the sums of rows i0..i1 over columns j0..j1.
+func (l *logits[T]) sums(to []runningSum, i0, i1, j0, j1 int) {
+	for b := i0; b < i1; b++ {
+		to[b] = emptySum
+	}
+	if i0 >= l.liveRows {
+		return
+	}
+	i1 = min(i1, l.liveRows)
+	shift, fixed := l.fixedShift()
+	var e [logitTile]T
+	for j := j0; j < j1; j += logitCols {
+		end := min(j+logitCols, j1)
+		l.tile(e[:], logitCols, i0, i1, j, end)
+		for b := i0; b < i1; b++ {
+			r := e[(b-i0)*logitCols:][:end-j]
+			top := shift
+			if !fixed {
+				top = highest(r)
+			}
+			to[b].merge(runningSum{float64(top), exponentials(l.set, r, shiftFor(top))})
+		}
+	}
+}

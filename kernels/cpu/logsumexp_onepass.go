@@ -1,0 +1,196 @@
+package cpu
+
+import (
+	"math"
+
+	"nearfar/kernels"
+)
+
+// LogSumExpWithGrad: lse and its gradient from one pass over the logits.
+//
+// The live rows are cut into 8 groups, whatever the number of threads. A group takes blocks of R rows: E [R, N] = e^(s - shift) is kept, in
+// tiles that lie one behind another; dX = E·Y is formed while a tile is in cache; when the rows' sums are known, dY_group +=
+// Eᵀ·(X · Scale · g/sum). The groups' dY are added in group order. 6·B·N·d FLOPs, against 2 + 8 for the two kernels apart; scratch 8·(N·d + R·N)
+// elements, most of whose traffic is once per R rows.
+
+const (
+	lseGroups = 8
+	// Above these many bytes the set declines, and the plan keeps LogSumExp and LogSumExpGrad apart.
+	maxGroupGrads = 256 << 20
+	maxGroupTiles = 128 << 20
+)
+
+// onePass is a bound LogSumExpWithGrad.
+type onePass[T float] struct {
+	*logits[T]
+	g                  []T
+	lse, dx, dy, dbias []T
+	block              int // R
+	groups             [lseGroups]group[T]
+}
+
+// group is the scratch of one group.
+type group[T float] struct {
+	e         []T // [tiles][R][240]
+	dy, dbias []T
+	weighted  []T // X · Scale · g/sum [R, d]
+	sent      []T // g/sum [R]
+	sums      []runningSum
+}
+
+func (c *call[T]) logSumExpWithGrad(k kernels.LogSumExpWithGrad) Work {
+	l := &onePass[T]{logits: newLogits(c, k.Similarity, 1), g: c.in[2].F, lse: c.out[0].F, dx: c.out[1].F, dy: c.out[2].F}
+	if k.Biased {
+		l.dbias = c.out[3].F
+	}
+	size := c.out[0].Type.Size()
+	padded := roundUp(l.cols, logitCols)
+	for l.block = min(96, roundUp((l.rows+lseGroups-1)/lseGroups, 6)); l.block > logitRows && lseGroups*l.block*padded*size > maxGroupTiles; {
+		l.block /= 2
+	}
+	if lseGroups*l.block*padded*size > maxGroupTiles || lseGroups*l.cols*l.d*size > maxGroupGrads {
+		return nil
+	}
+	for i := range l.groups {
+		l.groups[i] = group[T]{
+			e:        take[T](c.arena, l.block*padded),
+			dy:       take[T](c.arena, l.cols*l.d),
+			weighted: take[T](c.arena, l.block*l.d),
+			sent:     take[T](c.arena, l.block),
+			sums:     take[runningSum](c.arena, l.block),
+		}
+		if k.Biased {
+			l.groups[i].dbias = take[T](c.arena, l.cols)
+		}
+	}
+	return append(l.prepare(),
+		Phase{lseGroups, l.group},
+		cut(l.rows, l.d).phase(l.rest),
+		cut(l.cols, lseGroups*l.d).phase(l.total))
+}
+
+// part gives the rows of a group: nearly equal numbers of sixes of the live rows.
+func (l *onePass[T]) part(group int) (lo, hi int) {
+	sixes := (l.liveRows + 5) / 6
+	return min(l.liveRows, sixes*group/lseGroups*6), min(l.liveRows, sixes*(group+1)/lseGroups*6)
+}
+
+func (l *onePass[T]) group(n int) {
+	lo, hi := l.part(n)
+	if lo == hi {
+		return
+	}
+	g := &l.groups[n]
+	clear(g.dy[:l.liveCols*l.d])
+	if l.dbias != nil {
+		clear(g.dbias[:l.liveCols])
+	}
+	for i := lo; i < hi; i += l.block {
+		end := min(i+l.block, hi)
+		l.forward(g, i, end)
+		l.backward(g, i, end)
+	}
+}
+
+// tiles calls f for each tile of a block.
+func (l *onePass[T]) tiles(g *group[T], f func(e []T, j0, j1 int)) {
+	for j := 0; j < l.liveCols; j += logitCols {
+		f(g.e[j*l.block:][:l.block*logitCols], j, min(j+logitCols, l.liveCols))
+	}
+}
+
+// forward leaves e^(s - shift) in E, the rows' sums, and E·Y in dX.
+func (l *onePass[T]) forward(g *group[T], i0, i1 int) {
+	shift, fixed := l.fixedShift()
+	n := i1 - i0
+	for r := range n {
+		g.sums[r] = runningSum{top: math.Inf(-1)}
+		if fixed {
+			g.sums[r].top = float64(shift)
+		}
+	}
+	clear(l.dx[i0*l.d : i1*l.d])
+	if !fixed {
+		l.tiles(g, func(e []T, j0, j1 int) {
+			l.tile(e, logitCols, i0, i1, j0, j1)
+			for r := range n {
+				g.sums[r].top = max(g.sums[r].top, float64(highest(e[r*logitCols:][:j1-j0])))
+			}
+		})
+	}
+	l.tiles(g, func(e []T, j0, j1 int) {
+		if fixed {
+			l.tile(e, logitCols, i0, i1, j0, j1)
+		}
+		for r := range n {
+			g.sums[r].sum += exponentials(l.set, e[r*logitCols:][:j1-j0], shiftFor(T(g.sums[r].top)))
+		}
+		multiply(l.set, l.dx[i0*l.d:], l.d, e, logitCols, 1, l.y[j0*l.d:], l.d, n, l.d, j1-j0)
+	})
+}
+
+// backward completes lse and dX, and adds the block to the group's dY.
+func (l *onePass[T]) backward(g *group[T], i0, i1 int) {
+	n := i1 - i0
+	silent := false
+	for r := range n {
+		b := i0 + r
+		l.lse[b] = 0
+		if !l.absent(b) {
+			l.lse[b] = T(g.sums[r].log())
+		}
+		g.sent[r] = 0
+		if l.absent(b) || l.g[b] == 0 || math.IsInf(float64(l.lse[b]), -1) {
+			silent = true
+		} else {
+			g.sent[r] = T(float64(l.g[b]) / g.sums[r].sum)
+		}
+		l.send(g, r, b)
+	}
+	l.tiles(g, func(e []T, j0, j1 int) {
+		for r := 0; silent && r < n; r++ {
+			if g.sent[r] == 0 { // NaN times 0 would be NaN
+				clear(e[r*logitCols:][:j1-j0])
+			}
+		}
+		multiply(l.set, g.dy[j0*l.d:], l.d, e, 1, logitCols, g.weighted, l.d, j1-j0, l.d, n)
+		if l.dbias != nil {
+			multiply(l.set, g.dbias[j0:], 0, g.sent, 0, 1, e, logitCols, 1, j1-j0, n)
+		}
+	})
+}
+
+// send scales row b's dX and prepares what it contributes to dY.
+func (l *onePass[T]) send(g *group[T], r, b int) {
+	by := g.sent[r]
+	scaleRow(row(l.dx, b, l.d), T(l.Scale)*by, by == 0)
+	w := row(g.weighted, r, l.d)
+	copy(w, row(l.xs, b, l.d))
+	scaleRow(w, by, by == 0)
+}
+
+// rest clears the outputs of the rows that no group has.
+func (l *onePass[T]) rest(lo, hi int) {
+	if lo = max(lo, l.liveRows); lo < hi {
+		clear(l.lse[lo:hi])
+		clear(l.dx[lo*l.d : hi*l.d])
+	}
+}
+
+// total adds the groups' dY, in their order.
+func (l *onePass[T]) total(lo, hi int) {
+	clear(l.dy[lo*l.d : hi*l.d])
+	if l.dbias != nil {
+		clear(l.dbias[lo:hi])
+	}
+	hi = min(hi, l.liveCols)
+	for n := range l.groups {
+		if i, end := l.part(n); i == end || lo >= hi {
+			continue
+		}
+		addTo(l.dy[lo*l.d:hi*l.d], l.groups[n].dy[lo*l.d:hi*l.d])
+		if l.dbias != nil {
+			addTo(l.dbias[lo:hi], l.groups[n].dbias[lo:hi])
+		}
+	}
+}

@@ -1,0 +1,129 @@
+//go:generate go -C gen run . -out ../avx2_amd64.s -stubs ../avx2_amd64.go -pkg cpu
+
+package cpu
+
+import "golang.org/x/sys/cpu"
+
+// detect asks the processor.
+func detect() level {
+	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
+		return avx2
+	}
+	return plain
+}
+
+// The size of a tile of C in registers, and the depth of a block: 256 rows of a 16-column panel of B are 16 KiB, which stay in
+// the L1 cache while the tiles below each other pass over them.
+const (
+	tileRows  = 6
+	tileCols  = 16
+	tileDepth = 256
+)
+
+// multiplyAVX2 is multiply by gemm6x16. The last rows and columns are computed in a tile that is moved back into the matrix, and
+// only what is new is added.
+func multiplyAVX2(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow int, m, n, k int) {
+	if n < tileCols {
+		multiplyNarrow(c, cRow, a, aRow, aCol, b, bRow, m, n, k)
+		return
+	}
+	for p := 0; p < k; p += tileDepth {
+		depth := min(tileDepth, k-p)
+		for j := 0; j < n; j += tileCols {
+			jj := min(j, n-tileCols)
+			bAt := &b[p*bRow+jj]
+			for i := 0; i < m; i += tileRows {
+				if i+tileRows <= m && jj == j {
+					gemm6x16(depth, &a[i*aRow+p*aCol], 4*aRow, 4*aCol, bAt, 4*bRow, &c[i*cRow+j], 4*cRow)
+					continue
+				}
+				var t [tileRows * tileCols]float32
+				ii, rows := max(0, min(i, m-tileRows)), min(tileRows, m-i)
+				if m >= tileRows {
+					gemm6x16(depth, &a[ii*aRow+p*aCol], 4*aRow, 4*aCol, bAt, 4*bRow, &t[0], 4*tileCols)
+				} else {
+					fewRows(&t, a[p*aCol:], aRow, aCol, bAt, bRow, m, depth)
+				}
+				for r := i; r < i+rows; r++ {
+					addTo(c[r*cRow+j:][:jj+tileCols-j], t[(r-ii)*tileCols+j-jj:])
+				}
+			}
+		}
+	}
+}
+
+// fewRows computes a tile of fewer rows than gemm6x16 has: each row six times.
+func fewRows(t *[tileRows * tileCols]float32, a []float32, aRow, aCol int, b *float32, bRow, m, depth int) {
+	for r := range m {
+		var one [tileRows * tileCols]float32
+		gemm6x16(depth, &a[r*aRow], 0, 4*aCol, b, 4*bRow, &one[0], 4*tileCols)
+		copy(t[r*tileCols:], one[:tileCols])
+	}
+}
+
+// multiplyNarrow is multiplyAVX2 for n < 16: B goes through a copy with zeros beside it.
+func multiplyNarrow(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow int, m, n, k int) {
+	var wide [tileDepth * tileCols]float32
+	var t [tileRows * tileCols]float32
+	for p := 0; p < k; p += tileDepth {
+		depth := min(tileDepth, k-p)
+		for q := range depth {
+			copy(wide[q*tileCols:], b[(p+q)*bRow:][:n])
+		}
+		for i := 0; i < m; i += tileRows {
+			rows := min(tileRows, m-i)
+			clear(t[:])
+			multiplyAVX2(t[:], tileCols, a[i*aRow+p*aCol:], aRow, aCol, wide[:], tileCols, rows, tileCols, depth)
+			for r := range rows {
+				addTo(c[(i+r)*cRow:][:n], t[r*tileCols:])
+			}
+		}
+	}
+}
+
+// exponentialsAVX2 is exponentials by expSum.
+func exponentialsAVX2(x []float32, shift float32) float64 {
+	n := len(x) &^ 7
+	sum := exponentialsPlain(x[n:], shift)
+	if n > 0 {
+		sum += float64(expSum(&x[0], n, shift))
+	}
+	return sum
+}
+
+// rowsAVX2 is rows by the spmmRow functions, in blocks of columns; d is a multiple of 8 and there is an edge.
+func (s *sparse[T]) rowsAVX2(lo, hi int) {
+	one := []float32{1}
+	val, colScale, x, y := one, one, as32(s.x), as32(s.y)
+	valStep, colMask := 0, 0
+	if s.val != nil {
+		val, valStep = as32(s.val), 1
+	}
+	if s.colScale != nil {
+		colScale, colMask = as32(s.colScale), -1
+	}
+	for i := lo; i < hi; i++ {
+		beg, edges := int(s.beg[i]), max(0, int(s.end[i]-s.beg[i]))
+		if edges == 0 {
+			clear(row(y, i, s.d))
+			continue
+		}
+		scale := float32(1)
+		if s.rowScale != nil {
+			scale = float32(s.rowScale[i])
+		}
+		for k := 0; k < s.d; {
+			spmm, cols := spmmRow8, 8
+			switch left := s.d - k; {
+			case left >= 64:
+				spmm, cols = spmmRow64, 64
+			case left >= 32:
+				spmm, cols = spmmRow32, 32
+			case left >= 16:
+				spmm, cols = spmmRow16, 16
+			}
+			spmm(&y[i*s.d+k], &x[k], 4*s.d, &s.col[beg], edges, len(s.col)-beg, &val[beg*valStep], -valStep, &colScale[0], colMask, scale)
+			k += cols
+		}
+	}
+}

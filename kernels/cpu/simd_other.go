@@ -1,0 +1,14 @@
+//go:build !amd64
+
+package cpu
+
+// detect finds no more than plain Go here, so that none of the functions below is reached.
+func detect() level { return plain }
+
+func multiplyAVX2(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow int, m, n, k int) {
+	multiplyPlain(c, cRow, a, aRow, aCol, b, bRow, m, n, k)
+}
+
+func exponentialsAVX2(x []float32, shift float32) float64 { return exponentialsPlain(x, shift) }
+
+func (s *sparse[T]) rowsAVX2(lo, hi int) { s.rows(lo, hi) }
