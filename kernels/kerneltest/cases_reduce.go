@@ -7,11 +7,11 @@ import (
 )
 
 func reduceCases(g *gen) (cases []Case) {
-	shapes := [][]int{{}, {1, 1}, {3, 5}, {17, 33}, {2, 3, 5}, {7, 1, 9}, {2, 3, 4, 5}, {65, 2}, {257, 3}, {3, 257}, {130, 100}, {5, 64, 8}, {33, 7, 16}}
+	shapes := [][]int{{}, {1, 1}, {3, 5}, {17, 33}, {2, 3, 5}, {7, 1, 9}, {2, 3, 4, 5}, {65, 2}, {257, 3}, {3, 257}, {65, 33}, {5, 64, 8}, {17, 7, 16}}
 	for _, n := range sizes {
 		shapes = append(shapes, []int{n})
 	}
-	shapes = append(shapes, []int{40_013}, []int{3, 5_001}, []int{4_001, 5}, []int{9, 33, 65})
+	shapes = append(shapes, []int{40_013}, []int{3, 5_001}, []int{4_001, 5}, []int{5, 17, 33})
 	for op := kernels.Sum; op <= kernels.AllFinite; op++ {
 		for _, shape := range shapes {
 			all := kernels.Axes(1)<<len(shape) - 1
@@ -73,8 +73,8 @@ func softmaxCases(g *gen) (cases []Case) {
 	}
 	add(g.normal(1, 2, 3, 5))
 	add(g.normal(1, 2, 3, 4, 9))
-	add(g.normal(1, 700, 33))
-	add(g.normal(1, 3, 9_001))
+	add(g.normal(1, 500, 33))
+	add(g.normal(1, 3, 5_001))
 	return cases
 }
 

@@ -107,10 +107,15 @@ func differ(a, b Tensor) int {
 
 // touched tells whether any bit of t is not as in before.
 func touched(t, before Tensor) bool {
-	for i := range t.Desc.Elems() {
-		if t.bit(i) != before.bit(i) {
+	for i, v := range t.F32 {
+		if math.Float32bits(v) != math.Float32bits(before.F32[i]) {
 			return true
 		}
 	}
-	return false
+	for i, v := range t.F64 {
+		if math.Float64bits(v) != math.Float64bits(before.F64[i]) {
+			return true
+		}
+	}
+	return !slices.Equal(t.I32, before.I32)
 }
