@@ -93,11 +93,13 @@ func pull(def Def, out, grad *Node, wants []bool) ([]*Node, error) {
 	return g, nil
 }
 
+// pullExpanded pulls through the expansion. An operand that stands at several inputs has one gradient there, which the first of them gets.
 func pullExpanded(c Composite, in []*Node, index int, grad *Node, wants []bool) ([]*Node, error) {
 	var wrt []*Node
+	var place []int
 	for i, w := range wants {
-		if w {
-			wrt = append(wrt, in[i])
+		if w && !slices.Contains(wrt, in[i]) {
+			wrt, place = append(wrt, in[i]), append(place, i)
 		}
 	}
 	out := c.Expand(in)[index]
@@ -106,12 +108,8 @@ func pullExpanded(c Composite, in []*Node, index int, grad *Node, wants []bool) 
 		return nil, fmt.Errorf("%s, expanded: %w", c.Name(), err)
 	}
 	r := make([]*Node, len(in))
-	next := 0
-	for i, w := range wants {
-		if w {
-			r[i] = g[next]
-			next++
-		}
+	for k, i := range place {
+		r[i] = g[k]
 	}
 	return r, nil
 }

@@ -8,7 +8,16 @@ import (
 // its own results. A wrt that the cost does not depend on is an error, as is a derivative that is needed and not written.
 //
 // (gorgonia.Grad keeps its sums on the nodes: a second call on one graph, or a gradient of a gradient, is silently wrong there.)
-func Grad(cost *Node, wrt ...*Node) ([]*Node, error) {
+func Grad(cost *Node, wrt ...*Node) (grads []*Node, err error) {
+	defer func() { // a derivative is built by constructors, which panic where something is missing
+		if r := recover(); r != nil {
+			missing, ok := r.(*Error)
+			if !ok {
+				panic(r)
+			}
+			grads, err = nil, fmt.Errorf("the derivative cannot be built: %w", missing.Err)
+		}
+	}()
 	if Desc(cost).Rank != 0 || !Desc(cost).Type.IsFloat() {
 		return nil, fmt.Errorf("the cost is %v, not a real scalar", Desc(cost))
 	}

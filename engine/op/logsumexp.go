@@ -92,9 +92,19 @@ func expandedLogits(s kernels.Similarity, x, y, bias *Node, name string) *Node {
 	return z
 }
 
-// present is 1 for rows that take part.
-func present(weight *Node) *Node {
-	return AddConst(Neg(Equal(weight, Fill(weight.Graph(), 0, kernels.Of(Desc(weight).Type)))), 1)
+// beyond is above every logit: e^(s - beyond) is 0, and so are its derivatives.
+const beyond = math.MaxFloat32
+
+// shifted is lse [B] for e^(s - lse) of a gradient's expansion. A row without a present column or of weight 0 has no p: its lse is beyond every
+// logit, since a product of a mask with what may be NaN or infinite would be NaN.
+func shifted(lse, weight *Node) *Node {
+	t := kernels.Of(Desc(lse).Type)
+	far := Fill(lse.Graph(), beyond, t)
+	lse = Where(Greater(lse, Fill(lse.Graph(), -beyond, t)), lse, far)
+	if weight != nil {
+		lse = Where(weight, lse, far)
+	}
+	return lse
 }
 
 func pick(in []*Node, at int) *Node {
@@ -128,9 +138,7 @@ func (d logSumExpGradDef) Pull(*Pull) []*Node {
 func (d logSumExpGradDef) Expand(in []*Node) []*Node {
 	x, y, lse, g := in[0], in[1], in[2], in[3]
 	bias, weight, _, _ := d.Places(2)
-	if d.Weighted {
-		g = Mul(g, present(in[weight]))
-	}
+	lse = shifted(lse, pick(in, weight))
 	p := Mul(Exp(Sub(expandedLogits(d.Similarity, x, y, pick(in, bias), d.Name()), column(lse))), column(g))
 	out := []*Node{Scale(MatMul(p, y, false, false), d.Scale), Scale(MatMul(p, x, true, false), d.Scale)}
 	if d.Biased {

@@ -35,6 +35,9 @@ func MatMul(a, b *Node, transA, transB bool) *Node {
 // Linear is x·w (+ bias) for x [.., k], w [k, n], bias [n] or nil.
 func Linear(x, w, bias *Node) *Node {
 	d := Desc(x)
+	if d.Rank == 0 || Desc(w).Rank != 2 {
+		fail("Linear: want x [.. k] and w [k n], got %v and %v", d, Desc(w))
+	}
 	y := MatMul(Reshape(x, d.Rows(), d.Cols()), w, false, false)
 	if bias != nil {
 		y = Add(y, bias)

@@ -23,7 +23,7 @@ func (d reduceDef) Pull(c *Pull) []*Node {
 	case kernels.SumSquares:
 		return c.first(Scale(Mul(x, g), 2))
 	case kernels.LogSumExps:
-		return c.first(Mul(Exp(Sub(x, Reshape(c.Out(0), kept...))), g))
+		return c.first(Mul(Exp(Sub(x, Reshape(shifted(c.Out(0), nil), kept...))), g))
 	}
 	return c.first(BroadcastLike(g, x))
 }
@@ -32,9 +32,12 @@ func reduce(op kernels.ReduceOp, x *Node, axes kernels.Axes, keep bool) *Node {
 	return Apply(reduceDef{kernels.Reduce{Op: op, Axes: axes, Keep: keep}}, []*Node{x})
 }
 
-func axes(dims []int) kernels.Axes {
+func axes(x *Node, dims []int) kernels.Axes {
 	var a kernels.Axes
 	for _, i := range dims {
+		if i < 0 || i >= Desc(x).Rank {
+			fail("a reduction of %v along dimension %d", Desc(x), i)
+		}
 		a |= kernels.Axis(i)
 	}
 	return a
@@ -45,11 +48,11 @@ func Sum(x *Node, along ...int) *Node {
 	if len(along) == 0 {
 		return reduce(kernels.Sum, x, kernels.AllAxes, false)
 	}
-	return reduce(kernels.Sum, x, axes(along), false)
+	return reduce(kernels.Sum, x, axes(x, along), false)
 }
 
 // SumKeep is Sum with the dimensions kept as 1, so that the result broadcasts against x.
-func SumKeep(x *Node, along ...int) *Node { return reduce(kernels.Sum, x, axes(along), true) }
+func SumKeep(x *Node, along ...int) *Node { return reduce(kernels.Sum, x, axes(x, along), true) }
 
 // Mean is Sum over the number of elements that are added.
 func Mean(x *Node, along ...int) *Node {
@@ -61,11 +64,11 @@ func Mean(x *Node, along ...int) *Node {
 func SumSquares(x *Node) *Node { return reduce(kernels.SumSquares, x, kernels.AllAxes, false) }
 
 // Largest is the maximum along the given dimensions. It has no derivative yet.
-func Largest(x *Node, along ...int) *Node { return reduce(kernels.Largest, x, axes(along), false) }
+func Largest(x *Node, along ...int) *Node { return reduce(kernels.Largest, x, axes(x, along), false) }
 
 // LogSumExpAlong is ln Σ e^x along the given dimensions of a stored matrix. For batch x N similarities use LogSumExp, which never stores it.
 func LogSumExpAlong(x *Node, along ...int) *Node {
-	return reduce(kernels.LogSumExps, x, axes(along), false)
+	return reduce(kernels.LogSumExps, x, axes(x, along), false)
 }
 
 // AllFinite is 1 where no element is NaN or infinite.
@@ -110,6 +113,9 @@ func TopK(x *Node, k int) (value, index *Node) {
 
 // ArgMax is the place of the largest of each row, [..] int32.
 func ArgMax(x *Node) *Node {
+	if Desc(x).Rank == 0 {
+		fail("ArgMax: the place of the largest of a scalar")
+	}
 	_, at := TopK(x, 1)
 	return Reshape(at, Desc(x).Shape()[:Desc(x).Rank-1]...)
 }

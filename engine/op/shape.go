@@ -23,6 +23,9 @@ func (d reshapeDef) Pull(c *Pull) []*Node {
 
 // Reshape gives the same elements other dimensions; it moves nothing.
 func Reshape(x *Node, dims ...int) *Node {
+	if len(dims) > kernels.MaxRank {
+		fail("Reshape: %v is above rank %d", dims, kernels.MaxRank)
+	}
 	d := kernels.Of(Desc(x).Type, dims...)
 	if d == Desc(x) {
 		return x
@@ -49,7 +52,9 @@ func (d concatDef) Pull(c *Pull) []*Node {
 }
 
 // Concat joins tensors along an axis.
-func Concat(axis int, x ...*Node) *Node { return Apply(concatDef{kernels.Concat{Axis: axis}}, x) }
+func Concat(axis int, x ...*Node) *Node {
+	return Apply(concatDef{kernels.Concat{Axis: axis}}, x)
+}
 
 type sliceDef struct{ kernels.Slice }
 
@@ -61,7 +66,7 @@ func (d sliceDef) Pull(c *Pull) []*Node {
 
 // Slice is the part beg <= index < end along an axis.
 func Slice(x *Node, axis, beg, end int) *Node {
-	if d := Desc(x); axis < d.Rank && beg == 0 && end == d.Dim[axis] {
+	if d := Desc(x); axis >= 0 && axis < d.Rank && beg == 0 && end == d.Dim[axis] {
 		return x
 	}
 	return Apply(sliceDef{kernels.Slice{Axis: axis, Beg: beg, End: end}}, []*Node{x})
