@@ -161,8 +161,55 @@ func reConstruct(m *model) *op.Node {
 	return op.Scale(op.Sum(op.Mul(miss, op.Reshape(p.positive, rB, rK, rT, 1))), 1./(rB*rK*rT*rD))
 }
 
-// re4Whole is everything together with the recommending loss, r = tanh(fc z).
-func re4Whole(m *model) *op.Node {
+func wantReConstruct(v values) (loss float64) {
+	for r := range rB * rK {
+		b := r / rK
+		var c, cw5 [rT][rD]float64
+		var w32 [rT][rT]float64 // [source][target]
+		items := 0.0
+		for t := range rT {
+			items += v["mask"][b*rT+t]
+			for j := range rD {
+				c[t][j] = v["b4"][t*rD+j]
+				for i := range rD {
+					c[t][j] += v["z"][r*rD+i] * v["W4"][i*rT*rD+t*rD+j]
+				}
+			}
+			for h := range 5 {
+				s := 0.0
+				for i := range rD {
+					s += c[t][i] * v["W3"][i*5+h]
+				}
+				for target := range rT {
+					w32[t][target] += math.Tanh(s) * v["W32"][h*rT+target]
+				}
+			}
+			for j := range rD {
+				for i := range rD {
+					cw5[t][j] += c[t][i] * v["W5"][i*rD+j]
+				}
+			}
+		}
+		for target := range rT {
+			if v["a"][r*rT+target] <= 1/items {
+				continue
+			}
+			for j := range rD {
+				num, den := 0.0, 0.0
+				for t := range rT {
+					e := v["mask"][b*rT+t] * math.Exp(w32[t][target])
+					num, den = num+e*cw5[t][j], den+e
+				}
+				miss := num/den - v["x"][(b*rT+target)*rD+j]
+				loss += miss * miss / (rB * rK * rT * rD)
+			}
+		}
+	}
+	return loss
+}
+
+// re4Recommend is the recommending loss, r = tanh(fc z).
+func re4Recommend(m *model) *op.Node {
 	p := re4(m)
 	r := op.Tanh(op.Linear(p.z, m.matrix("fc", rD, rD), m.matrix("fc.bias", rD)))
 	return recommend(m, m.matrix("item", rItems, rD), r)

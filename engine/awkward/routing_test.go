@@ -79,36 +79,30 @@ func comiRecDR(m *model) *op.Node {
 	w := m.matrix("W", rT, rD, rK*rD)
 	xhat := op.MatMul(op.Permute(x, 1, 0, 2), w, false, false) // [T B K·d]
 	xhat = op.Permute(op.Reshape(xhat, rT, rB, rK, rD), 1, 2, 0, 3)
-	z := m.show("z", route(m, xhat, mask, op.Fill(m.Graph, 0, m.Float(rB, rT, rK))))
+	z := route(m, xhat, mask, op.Fill(m.Graph, 0, m.Float(rB, rT, rK)))
 	return op.Add(recommend(m, table, z), op.Scale(op.Sum(op.Mul(z, m.data("probe", rB, rK, rD))), .1))
 }
 
-// wantDR routes once more, and takes the part of the loss that the probe sees apart.
-func wantDR(v values) float64 {
-	at := func(name string, i ...int) float64 {
-		shape := map[string][]int{"x": {rB, rT, rD}, "W": {rT, rD, rK * rD}, "z": {rB, rK, rD}}[name]
-		e := 0
-		for k, n := range shape {
-			e = e*n + i[k]
-		}
-		return v[name][e]
-	}
+// wantRouted routes again in plain Go, from x^ and the first logits.
+func wantRouted(v values, xhat func(b, k, t, j int) float64, first func(b, t, k int) float64) float64 {
 	var z [rB][rK][rD]float64
 	for b := range rB {
 		var logits [rT][rK]float64
+		for t := range rT {
+			for k := range rK {
+				logits[t][k] = first(b, t, k)
+			}
+		}
 		for range 3 {
 			for k := range rK {
 				var s [rD]float64
 				for t := range rT {
 					total := 0.0
-					for q := range rK {
-						total += math.Exp(logits[t][q])
+					for _, l := range logits[t] {
+						total += math.Exp(l)
 					}
-					c := math.Exp(logits[t][k]) / total * v["mask"][b*rT+t]
 					for j := range rD {
-						for i := range rD {
-							s[j] += c * at("x", b, t, i) * at("W", t, i, k*rD+j)
-						}
+						s[j] += math.Exp(logits[t][k]) / total * v["mask"][b*rT+t] * xhat(b, k, t, j)
 					}
 				}
 				n := 0.0
@@ -122,15 +116,34 @@ func wantDR(v values) float64 {
 			for t := range rT {
 				for k := range rK {
 					for j := range rD {
-						for i := range rD {
-							logits[t][k] += at("x", b, t, i) * at("W", t, i, k*rD+j) * z[b][k][j]
-						}
+						logits[t][k] += xhat(b, k, t, j) * z[b][k][j]
 					}
 				}
 			}
 		}
 	}
 	return wantRecommend(v, func(b, k, j int) float64 { return z[b][k][j] }, drawn("probe", rB*rK*rD))
+}
+
+func wantDR(v values) float64 {
+	xhat := func(b, k, t, j int) (s float64) {
+		for i := range rD {
+			s += v["x"][(b*rT+t)*rD+i] * v["W"][(t*rD+i)*rK*rD+k*rD+j]
+		}
+		return s
+	}
+	return wantRouted(v, xhat, func(b, t, k int) float64 { return 0 })
+}
+
+func wantMIND(v values) float64 {
+	xhat := func(b, k, t, j int) float64 {
+		s := v["s"][j]
+		for i := range rD {
+			s += v["x"][(b*rT+t)*rD+i] * v["S"][i*rD+j]
+		}
+		return s
+	}
+	return wantRouted(v, xhat, func(b, t, k int) float64 { return v["first logits"][(b*rT+t)*rK+k] })
 }
 
 // wantRecommend is recommend's loss and the probe's part.
@@ -166,10 +179,11 @@ func wantRecommend(v values, z func(b, k, j int) float64, probe []float64) (loss
 func mind(m *model) *op.Node {
 	table := m.matrix("item", rItems, rD)
 	ids, mask, _ := m.history(rB, rT, rItems)
-	x := op.Reshape(op.Gather(table, ids), rB, rT, rD)
+	m.show("mask", mask)
+	x := m.show("x", op.Reshape(op.Gather(table, ids), rB, rT, rD))
 	shared := op.Linear(x, m.matrix("S", rD, rD), m.matrix("s", rD)) // [B T d]
 	xhat := op.BroadcastLike(op.Reshape(shared, rB, 1, rT, rD), op.Fill(m.Graph, 0, m.Float(rB, rK, rT, rD)))
-	z := route(m, xhat, mask, m.truncatedNormal("routing", rB, rT, rK))
+	z := route(m, xhat, mask, m.show("first logits", m.truncatedNormal("routing", rB, rT, rK)))
 	return op.Add(recommend(m, table, z), op.Scale(op.Sum(op.Mul(z, m.data("probe", rB, rK, rD))), .1))
 }
 
