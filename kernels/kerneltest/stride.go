@@ -2,5 +2,5 @@
 
 package kerneltest
 
-// One case in stride runs: all of them.
+// RunAll runs one case in stride: all of them.
 const stride = 1
