@@ -133,3 +133,19 @@ func Apply(b *Builder, cost *op.Node, params, grads []*op.Node, o Optimiser) []U
 	}
 	return updates
 }
+
+// NewOptimiser is the rule called name: adam, adamw, sgd or adagrad.
+func NewOptimiser(name string, lr, decay, momentum float64) (Optimiser, error) {
+	o := Optimiser{LR: lr}
+	switch name {
+	case "adam", "adamw":
+		o.Kernel = kernels.Adam{B1: .9, B2: .999, Eps: 1e-8, Decay: decay, Decoupled: name == "adamw"}
+	case "sgd":
+		o.Kernel = kernels.SGD{Momentum: momentum, Decay: decay}
+	case "adagrad":
+		o.Kernel = kernels.Adagrad{Eps: 1e-10, Decay: decay}
+	default:
+		return o, fmt.Errorf("optimiser %q is none of adam, adamw, sgd, adagrad", name)
+	}
+	return o, nil
+}

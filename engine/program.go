@@ -137,40 +137,52 @@ func (p *Program) explainNonFinite(ctx context.Context, t uint64) error {
 
 // Output reads a tensor of the last step as float32.
 func (p *Program) Output(name string, dst []float32) error {
-	for _, b := range p.Plan.Bufs {
-		if b.Kind != Output || b.Name != name {
-			continue
-		}
-		if len(dst) != b.Desc.Elems() {
-			return fmt.Errorf("output %s is %v, not %d numbers", name, b.Desc, len(dst))
-		}
-		if b.Desc.Type == kernels.Float32 {
-			return p.outputs.Read(bytesOf(dst), b.Offset)
-		}
-		w, err := p.Output64(name)
-		if err != nil {
-			return err
-		}
-		for i, v := range w {
-			dst[i] = float32(v)
-		}
-		return nil
+	b, err := p.output(name)
+	if err == nil && len(dst) != b.Desc.Elems() {
+		err = fmt.Errorf("output %s is %v, not %d numbers", name, b.Desc, len(dst))
 	}
-	return fmt.Errorf("the program has no output %q", name)
+	if err != nil {
+		return err
+	}
+	return p.OutputPart(name, dst)
+}
+
+// OutputPart reads the first len(dst) elements of an output.
+func (p *Program) OutputPart(name string, dst []float32) error {
+	b, err := p.output(name)
+	if err != nil {
+		return err
+	}
+	if b.Desc.Type == kernels.Float32 {
+		return p.outputs.Read(bytesOf(dst), b.Offset)
+	}
+	w, err := p.Output64(name)
+	for i := range dst {
+		dst[i] = float32(w[i])
+	}
+	return err
+}
+
+func (p *Program) output(name string) (Buf, error) {
+	for _, b := range p.Plan.Bufs {
+		if b.Kind == Output && b.Name == name {
+			return b, nil
+		}
+	}
+	return Buf{}, fmt.Errorf("the program has no output %q", name)
 }
 
 // Output64 reads a tensor of the last step as float64; indices too.
 func (p *Program) Output64(name string) ([]float64, error) {
-	for _, b := range p.Plan.Bufs {
-		if b.Kind == Output && b.Name == name {
-			raw := make([]byte, b.Desc.Bytes())
-			if err := p.outputs.Read(raw, b.Offset); err != nil {
-				return nil, err
-			}
-			return widen(raw, b.Desc), nil
-		}
+	b, err := p.output(name)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("the program has no output %q", name)
+	raw := aligned(b.Desc.Bytes())
+	if err := p.outputs.Read(raw, b.Offset); err != nil {
+		return nil, err
+	}
+	return widen(raw, b.Desc), nil
 }
 
 // Exec is the loaded plan, for profiles.

@@ -82,7 +82,7 @@ func (s *Store) ReadBytes(name string) ([]byte, kernels.Desc, error) {
 	if e == nil {
 		return nil, kernels.Desc{}, fmt.Errorf("the store has no %q", name)
 	}
-	b := make([]byte, e.Desc.Bytes())
+	b := aligned(e.Desc.Bytes())
 	return b, e.Desc, e.mem.Read(b, 0)
 }
 

@@ -1,0 +1,67 @@
+// Command trainer trains recommenders.
+//
+//	trainer -gpu 0 -model sgl -data DATA    train, evaluate, leave a run
+//	trainer models                          the models and their papers
+//	trainer -model sgl -help                that model's options, defaults, sources
+//	trainer explain -model sgl              the compiled program of a training step
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Exit statuses.
+const (
+	failed = 1
+	misuse = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	var wrong *usageError
+	switch {
+	case err == nil || errors.Is(err, flag.ErrHelp):
+	case errors.As(err, &wrong):
+		fmt.Fprintf(os.Stderr, "trainer: %v\n", err)
+		os.Exit(misuse)
+	default:
+		fmt.Fprintf(os.Stderr, "trainer: %v\n", err)
+		os.Exit(failed)
+	}
+}
+
+// usageError is a mistake on the command line.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func misused(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// command runs one command line.
+func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	name := "train"
+	if len(args) > 0 && len(args[0]) > 0 && args[0][0] != '-' {
+		name, args = args[0], args[1:]
+	}
+	switch name {
+	case "train":
+		return train(ctx, args, stdout, stderr)
+	case "models":
+		return listModels(stdout)
+	case "explain":
+		return explain(args, stdout, stderr)
+	case "help":
+		return usage(stdout)
+	}
+	return misused("no command %q: train (the default), explain, models, help", name)
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"nearfar/trainer"
+	"nearfar/trainer/dataset"
+	"nearfar/trainer/progress"
+	"nearfar/trainer/runfolder"
+)
+
+// train runs one training.
+func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	c, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		if err := usage(stdout); err != nil {
+			return err
+		}
+		fmt.Fprintf(stdout, "\n%s: %s (%s)\n\n", c.spec.Name, c.spec.Title, c.spec.Paper)
+		return c.set.Help(stdout)
+	}
+	if err != nil {
+		return err
+	}
+	terminal := false
+	if f, ok := stderr.(*os.File); ok {
+		terminal = progress.IsTerminal(f)
+	}
+	console := progress.NewConsole(stderr, terminal)
+	data, err := trainer.LoadData(c.Options)
+	if err != nil {
+		return err
+	}
+	folder, config, err := c.create(data)
+	if err != nil {
+		return err
+	}
+	log, closer, err := folder.NewLogger(console, zapcore.InfoLevel)
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	device, warning, err := trainer.OpenDevice(c.GPU, c.RequireGPU, c.Threads)
+	if err != nil {
+		return err
+	}
+	defer device.Close()
+	if warning != "" {
+		log.Warn(warning)
+	}
+	fmt.Fprint(console, data.String())
+	log.Info("run", zap.String("model", c.spec.Name), zap.String("data", data.Name), zap.Uint64("seed", c.Seed),
+		zap.String("device", device.Name()), zap.String("folder", folder.Path()))
+	for _, o := range c.set.Changed() {
+		log.Debug("option", zap.String("name", o.Name), zap.String("value", o.Value()), zap.Stringer("from", o.Origin()))
+	}
+	job := trainer.Job{Options: c.Options, Name: c.spec.Name, Model: c.model, Config: config, Console: console, Log: log, Folder: folder}
+	res, err := job.Run(ctx, data, device)
+	if err != nil {
+		log.Error("the run has ended", zap.Error(err))
+		return err
+	}
+	log.Info("done", zap.Int("epoch", res.Epoch), zap.Int("epochs", res.Epochs), zap.Float64("train_seconds", res.TrainTime), zap.Float64("wall_seconds", res.WallTime))
+	return report(stdout, c, data, folder, res)
+}
+
+// create makes the run's folder with its resolved configuration.
+func (c *commandLine) create(data *dataset.Dataset) (*runfolder.Folder, []byte, error) {
+	config, err := c.set.Resolved()
+	if err != nil {
+		return nil, nil, err
+	}
+	path := c.Out
+	if path == "" {
+		path = filepath.Join("runs", runfolder.Name(c.spec.Name, data.Name, time.Now(), c.Seed))
+	}
+	folder, err := runfolder.Create(path, config)
+	return folder, config, err
+}
+
+// report prints the table that ends a run.
+func report(w io.Writer, c *commandLine, data *dataset.Dataset, folder *runfolder.Folder, res trainer.Result) error {
+	fmt.Fprintf(w, "\n%s on %s, seed %d, %s\n", c.spec.Name, data.Name, res.Seed, selected(c, res))
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(t, "metric\t")
+	if res.Valid != nil {
+		fmt.Fprint(t, "valid\t")
+	}
+	if res.Test != nil {
+		fmt.Fprint(t, "test\t")
+	}
+	fmt.Fprintln(t)
+	for _, k := range c.K {
+		for _, m := range []string{"Recall", "NDCG", "Precision", "HitRate"} {
+			name := fmt.Sprintf("%s@%d", m, k)
+			fmt.Fprintf(t, "%s\t", name)
+			if res.Valid != nil {
+				fmt.Fprintf(t, "%.4f\t", res.Valid[name])
+			}
+			if res.Test != nil {
+				fmt.Fprintf(t, "%.4f\t", res.Test[name])
+			}
+			fmt.Fprintln(t)
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "full ranking of %d items, %s masked, mean over %d users; training %.1f s, in all %.1f s\nrun: %s\n", data.Items(),
+		strings.ReplaceAll(c.Mask, "none", "nothing"), res.TestUsers, res.TrainTime, res.WallTime, folder.Path())
+	return err
+}
+
+// selected says in words whose parameters the numbers are of.
+func selected(c *commandLine, res trainer.Result) string {
+	switch {
+	case res.Epochs == 0:
+		return "no training"
+	case c.Select == trainer.SelectLast:
+		return fmt.Sprintf("the last of %d epochs", res.Epochs)
+	case c.Select == trainer.SelectTest:
+		return fmt.Sprintf("epoch %d of %d, SELECTED ON THE TEST SPLIT by %s, as published numbers are", res.Epoch, res.Epochs, c.Metric)
+	}
+	return fmt.Sprintf("epoch %d of %d, selected on the validation split by %s", res.Epoch, res.Epochs, c.Metric)
+}

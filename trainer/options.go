@@ -1,0 +1,92 @@
+package trainer
+
+import (
+	"fmt"
+	"slices"
+
+	"nearfar/engine"
+	"nearfar/trainer/dataset"
+)
+
+// Selection says which epoch's parameters a run reports.
+type Selection string
+
+const (
+	SelectValid Selection = "valid" // the best epoch on a validation split that is held out of train
+	SelectTest  Selection = "test"  // the best epoch on the test split itself, as most published numbers have it
+	SelectLast  Selection = "last"  // the last epoch, whatever it measures
+)
+
+// Options are those of a training run, whatever the model.
+type Options struct {
+	_          struct{}       `title:"Data"`
+	Data       string         `flag:"data" help:"folder with train.txt and test.txt, or one file; without it, the embedded amazon-electronics"`
+	Format     dataset.Format `flag:"format" default:"auto" choices:"auto,lightgcn,pairs" help:"'u i1 i2 ..' or 'u i [weight]' lines"`
+	Valid      string         `flag:"valid" help:"file of interactions to take out of train for validation"`
+	ValidRatio float64        `flag:"valid-ratio" default:"0.1" min:"0" below:"1" help:"share of each user's training interactions held out for validation, with -select valid"`
+	Unseen     dataset.Unseen `flag:"unseen" default:"keep" choices:"keep,drop" help:"test items and users without training interactions: count as misses, or drop" source:"drop: SELFRec"`
+
+	Training
+	Evaluation
+	Running
+}
+
+// Training is how long and by what rule.
+type Training struct {
+	_         struct{} `title:"Training"`
+	Epochs    int      `flag:"epochs" default:"1000" min:"0" help:"at most so many passes over the interactions" source:"LightGCN-PyTorch"`
+	LR        float64  `flag:"lr" default:"0.001" above:"0" help:"learning rate" source:"LightGCN-PyTorch, SELFRec, wujcan/SGL"`
+	Optimiser string   `flag:"optimiser" default:"adam" choices:"adam,adamw,sgd,adagrad" help:"update rule, with torch.optim's defaults"`
+	Decay     float64  `flag:"weight-decay" default:"0" min:"0" help:"decay of every parameter by the optimiser (adamw: decoupled)"`
+	Momentum  float64  `flag:"momentum" default:"0" min:"0" below:"1" help:"of sgd"`
+	Clip      float64  `flag:"clip" default:"0" min:"0" help:"largest global norm of the gradient; 0: none"`
+}
+
+// Evaluation is what is measured, when, and what it decides.
+type Evaluation struct {
+	_         struct{}  `title:"Evaluation"`
+	Select    Selection `flag:"select" default:"valid" choices:"valid,test,last" help:"what picks the reported epoch: a validation split, the test split (as in the papers), or nothing"`
+	EvalEvery int       `flag:"eval-every" default:"5" min:"1" help:"epochs between evaluations"`
+	Patience  int       `flag:"patience" default:"10" min:"0" help:"evaluations without a better one before training stops; 0: never stop early"`
+	Warmup    int       `flag:"warmup" default:"20" min:"0" help:"epochs before patience counts: contrastive models fall before they rise"`
+	Mask      string    `flag:"mask" default:"train" choices:"train,train+valid,none" help:"interactions left out of a user's test ranking" source:"LightGCN-PyTorch, SELFRec: train"`
+	K         []int     `flag:"k" default:"10,20,50" min:"1" help:"cutoffs of the metrics"`
+	Metric    string    `flag:"metric" default:"Recall@20" help:"the metric that picks the epoch"`
+}
+
+// Running is where and with what.
+type Running struct {
+	_          struct{} `title:"Run"`
+	Seed       uint64   `flag:"seed" default:"1" help:"of every random number of the run"`
+	Threads    int      `flag:"threads" default:"0" min:"0" help:"threads of the CPU; 0: all. Results do not depend on it"`
+	GPU        string   `flag:"gpu" default:"auto" help:"auto, the index of a GPU, or off"`
+	RequireGPU bool     `flag:"require-gpu" default:"false" help:"end with an error where the GPU cannot be used"`
+	Out        string   `flag:"out" help:"folder of the run; default runs/<model>-<data>-<time>-s<seed>"`
+}
+
+// Check finds what the options' own bounds cannot see.
+func (o *Options) Check() error {
+	if o.Epochs > 0 && o.Select != SelectLast && !slices.Contains(o.metrics(), o.Metric) {
+		return fmt.Errorf("-metric %s is not measured: choose one of %v, or add its cutoff to -k", o.Metric, o.metrics())
+	}
+	if len(o.K) == 0 {
+		return fmt.Errorf("-k is empty: give at least one cutoff")
+	}
+	return nil
+}
+
+func (o *Options) metrics() (names []string) {
+	for _, k := range o.K {
+		for _, m := range []string{"Recall", "NDCG", "Precision", "HitRate"} {
+			names = append(names, fmt.Sprintf("%s@%d", m, k))
+		}
+	}
+	return names
+}
+
+// optimiser is the update rule that the options name.
+func (o *Options) optimiser() (engine.Optimiser, error) {
+	r, err := engine.NewOptimiser(o.Optimiser, o.LR, o.Decay, o.Momentum)
+	r.Clip = o.Clip
+	return r, err
+}

@@ -1,0 +1,402 @@
+// Package trainer drives models: it loads data, builds the programs, runs epochs, evaluates by full ranking, selects, and leaves a run
+// on disk.
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"go.uber.org/zap"
+
+	"nearfar/engine"
+	"nearfar/kernels"
+	"nearfar/models"
+	"nearfar/trainer/dataset"
+	"nearfar/trainer/evaluate"
+	"nearfar/trainer/progress"
+	"nearfar/trainer/runfolder"
+)
+
+// Job is one training run: what to train, on what, and where to leave it.
+type Job struct {
+	Options Options
+	Name    string         // of the model
+	Model   models.Options // its options
+	Config  []byte         // the resolved configuration, for the run's folder
+	Console *progress.Console
+	Log     *zap.Logger
+	// Folder receives the run; nil leaves nothing on disk.
+	Folder *runfolder.Folder
+}
+
+// Result is what a run found.
+type Result struct {
+	Model     string             `json:"model"`
+	Data      string             `json:"data"`
+	Seed      uint64             `json:"seed"`
+	Device    string             `json:"device"`
+	Select    Selection          `json:"select"`
+	Epoch     int                `json:"epoch"`  // whose parameters are reported
+	Epochs    int                `json:"epochs"` // that were run
+	Valid     map[string]float64 `json:"valid,omitempty"`
+	Test      map[string]float64 `json:"test,omitempty"`
+	TestUsers int                `json:"test_users,omitempty"`
+	TrainTime float64            `json:"train_seconds"` // in training steps alone
+	WallTime  float64            `json:"wall_seconds"`  // with loading and evaluation
+}
+
+// run is a job under way.
+type run struct {
+	Job
+	data    *dataset.Dataset
+	model   models.Model
+	store   *engine.Store
+	train   *engine.Program // nil for a model that does not train
+	scorer  *scorer
+	metrics *runfolder.Metrics
+	work    *progress.Work
+	started time.Time
+
+	position position
+	best     []engine.Saved // the State entries of the best epoch
+}
+
+// position is where a run stands: with the State entries of its Store, all that a checkpoint needs.
+type position struct {
+	Step      uint64    `json:"step"`       // the next step
+	Sums      []float64 `json:"sums"`       // of the scalars of the epoch under way
+	Best      float64   `json:"best"`       // value of the selection metric
+	BestEpoch int       `json:"best_epoch"` // 0: none yet
+	Worse     int       `json:"worse"`      // evaluations since, after the warm-up
+	Device    string    `json:"device"`
+	TrainTime float64   `json:"train_seconds"`
+	Constants map[string]uint32
+}
+
+// LoadData reads the data set that the options name.
+func LoadData(o Options) (*dataset.Dataset, error) {
+	d := dataset.Options{Path: o.Data, Format: o.Format, Valid: o.Valid, Seed: o.Seed, Unseen: o.Unseen}
+	if o.Select == SelectValid {
+		d.ValidRatio = o.ValidRatio
+	} else if d.Valid == "" {
+		d.ValidRatio = -1
+	}
+	return dataset.Load(d)
+}
+
+// Run trains. Where the context ends it writes a checkpoint and returns the context's error with what there is.
+func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Device) (Result, error) {
+	r := &run{Job: j, data: data, started: time.Now()}
+	res := Result{Model: j.Name, Data: data.Name, Seed: j.Options.Seed, Device: device.Name(), Select: j.Options.Select}
+	if err := r.build(device); err != nil {
+		return res, err
+	}
+	defer r.close()
+	if err := r.loop(ctx); err != nil {
+		return res, err
+	}
+	err := r.finish(ctx, &res)
+	return res, err
+}
+
+// build makes the model's programs over one Store.
+func (r *run) build(device engine.Device) (err error) {
+	if err := r.Options.Check(); err != nil {
+		return err
+	}
+	if r.model, err = r.Model.New(models.Data{Train: r.data.Train, Seed: r.Options.Seed}); err != nil {
+		return fmt.Errorf("%s: %w", r.Name, err)
+	}
+	if d, ok := r.model.(models.Describer); ok {
+		text, err := d.Describe()
+		if err != nil {
+			return err
+		}
+		r.Log.Info(text)
+	}
+	r.store = engine.NewStore(device, kernels.Float32, r.Options.Seed)
+	r.position.Device = device.Name()
+	r.position.Best = math.Inf(-1)
+	if r.model.StepsPerEpoch() > 0 && r.Options.Epochs > 0 {
+		if r.train, err = BuildTraining(r.store, r.model, r.Options); err != nil {
+			return fmt.Errorf("%s: %w", r.Name, err)
+		}
+		r.position.Sums = make([]float64, len(r.train.Scalars))
+	}
+	if r.scorer, err = newScorer(r.store, r.model); err != nil {
+		return fmt.Errorf("%s: %w", r.Name, err)
+	}
+	if r.Folder != nil {
+		r.metrics, err = r.Folder.OpenMetrics()
+	}
+	return err
+}
+
+// BuildTraining compiles a model's training step.
+func BuildTraining(store *engine.Store, m models.Model, o Options) (*engine.Program, error) {
+	rule, err := o.optimiser()
+	if err != nil {
+		return nil, err
+	}
+	return engine.Build(store, func(b *engine.Builder) engine.Step { return engine.Optimise(b, m.Train(b), rule) })
+}
+
+func (r *run) close() {
+	if r.train != nil {
+		r.train.Close()
+	}
+	if r.metrics != nil {
+		r.metrics.Close()
+	}
+	r.store.Close()
+}
+
+// loop runs epochs until the last one, or until patience ends.
+func (r *run) loop(ctx context.Context) error {
+	if r.train == nil {
+		return nil
+	}
+	steps := uint64(r.model.StepsPerEpoch())
+	total := steps * uint64(r.Options.Epochs)
+	r.work = r.Console.Start(int(total-r.position.Step), fmt.Sprintf("training %s", r.Name))
+	defer r.work.Done()
+	for r.position.Step < total && !r.exhausted() {
+		left := steps - r.position.Step%steps
+		if err := r.epoch(ctx, int(left)); err != nil {
+			return r.interrupted(err)
+		}
+		epoch := int(r.position.Step / steps)
+		losses := r.endEpoch(epoch, int(steps))
+		if epoch%r.Options.EvalEvery != 0 && r.position.Step < total {
+			continue
+		}
+		if err := r.evaluateEpoch(ctx, epoch, losses); err != nil {
+			return r.interrupted(err)
+		}
+		if err := r.checkpoint(runfolder.LastCheckpoint); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// epoch runs the steps that are left of an epoch.
+func (r *run) epoch(ctx context.Context, left int) error {
+	start := time.Now()
+	defer func() { r.position.TrainTime += time.Since(start).Seconds() }()
+	return r.train.Run(ctx, r.position.Step, left, func(t uint64, scalars []float64) {
+		for i, v := range scalars {
+			r.position.Sums[i] += v
+		}
+		r.position.Step = t + 1
+		r.work.Step(1)
+	})
+}
+
+// interrupted saves what there is before an error ends the run: the parameters are those before the step that failed.
+func (r *run) interrupted(err error) error {
+	if saved := r.checkpoint(runfolder.LastCheckpoint); saved != nil {
+		return errors.Join(err, saved)
+	}
+	if r.Folder != nil && errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w at step %d: the run is saved in %s", ErrInterrupted, r.position.Step, r.Folder.Path())
+	}
+	return err
+}
+
+// ErrInterrupted says that a run was ended from outside and is saved.
+var ErrInterrupted = errors.New("interrupted")
+
+// endEpoch reports the epoch's mean losses.
+func (r *run) endEpoch(epoch, steps int) string {
+	event := map[string]any{"event": "epoch", "epoch": epoch, "train_seconds": r.position.TrainTime}
+	text := ""
+	for i, name := range r.train.Scalars {
+		mean := r.position.Sums[i] / float64(steps)
+		r.position.Sums[i] = 0
+		if name == "finite" {
+			continue
+		}
+		event[name] = mean
+		text += fmt.Sprintf("  %s %.4f", name, mean)
+	}
+	r.record(event)
+	return text
+}
+
+func (r *run) record(event map[string]any) {
+	if r.metrics == nil {
+		return
+	}
+	if err := r.metrics.Append(event); err != nil {
+		r.Log.Warn("metrics.jsonl cannot be written; the run goes on", zap.Error(err))
+	}
+}
+
+// exhausted tells whether patience has ended.
+func (r *run) exhausted() bool {
+	return r.Options.Patience > 0 && r.position.Worse >= r.Options.Patience
+}
+
+// targets are the interactions that select an epoch.
+func (r *run) targets() (split string, targets *dataset.Interactions) {
+	if r.Options.Select == SelectValid {
+		return "valid", r.data.Valid
+	}
+	return "test", r.data.Test
+}
+
+// rank is full ranking. What is masked at test follows -mask; at validation it is train, since the targets are validation's.
+func (r *run) rank(ctx context.Context, targets *dataset.Interactions) (*evaluate.Report, error) {
+	if err := r.scorer.refresh(ctx); err != nil {
+		return nil, err
+	}
+	var mask []*dataset.Interactions
+	if r.Options.Mask != "none" {
+		mask = append(mask, r.data.Train)
+	}
+	if r.Options.Mask == "train+valid" && targets == r.data.Test {
+		mask = append(mask, r.data.Valid)
+	}
+	return evaluate.Rank(ctx, r.scorer, evaluate.Protocol{Targets: targets, Mask: mask, K: r.Options.K, Seed: r.Options.Seed, Threads: r.Options.Threads})
+}
+
+// evaluateEpoch ranks, measures the embeddings' geometry, and keeps the best epoch.
+func (r *run) evaluateEpoch(ctx context.Context, epoch int, losses string) error {
+	split, targets := r.targets()
+	if targets.Len() == 0 {
+		return nil
+	}
+	report, err := r.rank(ctx, targets)
+	if err != nil {
+		return err
+	}
+	event := map[string]any{"event": "evaluate", "epoch": epoch, "split": split}
+	for _, m := range report.Metrics {
+		event[m.Name] = m.Value
+	}
+	geometry, err := r.geometry()
+	if err != nil {
+		return err
+	}
+	for name, v := range geometry {
+		event[name] = v
+	}
+	r.record(event)
+	value, _ := report.Value(r.Options.Metric)
+	mark := ""
+	switch {
+	case r.Options.Select == SelectLast:
+	case value > r.position.Best:
+		mark = "  best"
+		r.position.Best, r.position.BestEpoch, r.position.Worse = value, epoch, 0
+		if r.best, _, err = r.store.Snapshot(); err != nil {
+			return err
+		}
+		if err := r.checkpoint(runfolder.BestCheckpoint); err != nil {
+			return err
+		}
+	case epoch > r.Options.Warmup:
+		r.position.Worse++
+	}
+	r.work.Message(fmt.Sprintf("epoch %d%s  %s %s %.4f%s", epoch, losses, split, r.Options.Metric, value, mark))
+	return nil
+}
+
+// geometry measures the embeddings that rank.
+func (r *run) geometry() (map[string]float64, error) {
+	users, items, err := r.scorer.read()
+	if err != nil {
+		return nil, err
+	}
+	g, err := evaluate.Measure(users, items, r.data.Train, r.Options.Seed)
+	return map[string]float64{"alignment": g.Alignment, "user_uniformity": g.UserUniformity, "item_uniformity": g.ItemUniformity,
+		"user_mean_cosine": g.UserCosine, "item_mean_cosine": g.ItemCosine}, err
+}
+
+// checkpoint writes the State entries and the position.
+func (r *run) checkpoint(file string) error {
+	if r.Folder == nil {
+		return nil
+	}
+	states, constants, err := r.store.Snapshot()
+	if err != nil {
+		return err
+	}
+	r.position.Constants = constants
+	entries := make([]runfolder.Entry, len(states))
+	for i, s := range states {
+		entries[i] = runfolder.Entry{Name: s.Name, Desc: s.Desc, Data: s.Data}
+	}
+	header := r.position
+	if math.IsInf(header.Best, 0) {
+		header.Best = 0 // JSON has no infinity; BestEpoch 0 says that there is none
+	}
+	return runfolder.WriteCheckpoint(r.Folder.File(file), header, entries)
+}
+
+// finish puts the selected parameters back, reports on the test split, and exports.
+func (r *run) finish(ctx context.Context, res *Result) error {
+	steps := r.model.StepsPerEpoch()
+	if r.train != nil {
+		res.Epochs = int(r.position.Step) / steps
+		res.Epoch = res.Epochs
+		if r.position.BestEpoch > 0 {
+			res.Epoch = r.position.BestEpoch
+			if err := r.store.Restore(r.best, nil); err != nil {
+				return err
+			}
+		}
+	}
+	for _, split := range []struct {
+		name    string
+		targets *dataset.Interactions
+		into    *map[string]float64
+	}{{"valid", r.data.Valid, &res.Valid}, {"test", r.data.Test, &res.Test}} {
+		if split.targets.Len() == 0 {
+			continue
+		}
+		report, err := r.rank(ctx, split.targets)
+		if err != nil {
+			return err
+		}
+		*split.into = map[string]float64{}
+		for _, m := range report.Metrics {
+			(*split.into)[m.Name] = m.Value
+		}
+		if split.name == "test" {
+			res.TestUsers = len(report.Users)
+		}
+	}
+	if res.Test == nil && res.Valid == nil {
+		if err := r.scorer.refresh(ctx); err != nil {
+			return err
+		}
+	}
+	res.TrainTime, res.WallTime = r.position.TrainTime, time.Since(r.started).Seconds()
+	return r.export(*res)
+}
+
+// export leaves the embeddings with their ids, and the result.
+func (r *run) export(res Result) error {
+	if r.Folder == nil {
+		return nil
+	}
+	var tensors []runfolder.Entry
+	for _, table := range []struct{ entry, name string }{{usersTable, "users"}, {itemsTable, "items"}} {
+		b, d, err := r.store.ReadBytes(table.entry)
+		if err != nil {
+			return err
+		}
+		tensors = append(tensors, runfolder.Entry{Name: table.name, Desc: d, Data: b})
+	}
+	meta := map[string]string{"model": r.Name, "score": "inner product of a row of users and a row of items; ids in users.txt and items.txt"}
+	return errors.Join(
+		runfolder.WriteSafetensors(r.Folder.File(runfolder.Embeddings), meta, tensors),
+		runfolder.WriteIDs(r.Folder.File(runfolder.Users), r.data.UserID),
+		runfolder.WriteIDs(r.Folder.File(runfolder.Items), r.data.ItemID),
+		r.Folder.WriteResult(res))
+}
