@@ -5,23 +5,36 @@
 package cpu
 
 // gemm6x16 adds A·B to C[6 x 16], A[6 x k], B[k x 16]; k > 0. Strides are in bytes; B and C are contiguous within a row.
+//
+//go:noescape
 func gemm6x16(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int)
 
-// expSum replaces x by e^(x-shift) and returns the sum. n > 0 is a multiple of 8. The error is that of exp32.
-func expSum(x *float32, n int, shift float32) float32
+// expSum replaces x by e^(x·scale + bias - shift) and returns the sum. n > 0 is a multiple of 8; bias moves on by biasStep bytes for each 8
+// elements: 32, or 0 to repeat the first 8. The error is that of exp32.
+//
+//go:noescape
+func expSum(x *float32, n int, bias *float32, biasStep int, scale float32, shift float32) float32
 
 // spmmRow64 sets y[64] to scale·Σ_e val[e & valMask]·colScale[col[e] & colMask]·x[col[e]·xRow ..]. The mask of an array that
 // every edge reads is -1; a mask of 0 reads its first element for all. cols >= edges is the number of columns that may be looked at.
+//
+//go:noescape
 func spmmRow64(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
 
 // spmmRow32 sets y[32] to scale·Σ_e val[e & valMask]·colScale[col[e] & colMask]·x[col[e]·xRow ..]. The mask of an array that
 // every edge reads is -1; a mask of 0 reads its first element for all. cols >= edges is the number of columns that may be looked at.
+//
+//go:noescape
 func spmmRow32(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
 
 // spmmRow16 sets y[16] to scale·Σ_e val[e & valMask]·colScale[col[e] & colMask]·x[col[e]·xRow ..]. The mask of an array that
 // every edge reads is -1; a mask of 0 reads its first element for all. cols >= edges is the number of columns that may be looked at.
+//
+//go:noescape
 func spmmRow16(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
 
 // spmmRow8 sets y[8] to scale·Σ_e val[e & valMask]·colScale[col[e] & colMask]·x[col[e]·xRow ..]. The mask of an array that
 // every edge reads is -1; a mask of 0 reads its first element for all. cols >= edges is the number of columns that may be looked at.
+//
+//go:noescape
 func spmmRow8(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)

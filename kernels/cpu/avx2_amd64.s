@@ -183,50 +183,55 @@ DATA expTable<>+376(SB)/4, $0x7f800000
 DATA expTable<>+380(SB)/4, $0x7f800000
 GLOBL expTable<>(SB), RODATA|NOPTR, $384
 
-// func expSum(x *float32, n int, shift float32) float32
+// func expSum(x *float32, n int, bias *float32, biasStep int, scale float32, shift float32) float32
 // Requires: AVX, AVX2, FMA3, SSE
-TEXT ·expSum(SB), NOSPLIT, $0-28
+TEXT ·expSum(SB), NOSPLIT, $0-44
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
-	VBROADCASTSS shift+16(FP), Y0
-	VXORPS       Y1, Y1, Y1
+	MOVQ         bias+16(FP), DX
+	MOVQ         biasStep+24(FP), BX
+	VBROADCASTSS scale+32(FP), Y0
+	VBROADCASTSS shift+36(FP), Y1
+	VXORPS       Y2, Y2, Y2
 
 loop:
-	VMOVUPS      (AX), Y2
-	VSUBPS       Y0, Y2, Y2
-	VMULPS       expTable<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVAPS      Y2, Y4
-	VFNMADD231PS expTable<>+32(SB), Y3, Y4
-	VFNMADD231PS expTable<>+64(SB), Y3, Y4
-	VMOVUPS      expTable<>+96(SB), Y5
-	VFMADD213PS  expTable<>+128(SB), Y4, Y5
-	VFMADD213PS  expTable<>+160(SB), Y4, Y5
-	VFMADD213PS  expTable<>+192(SB), Y4, Y5
-	VFMADD213PS  expTable<>+224(SB), Y4, Y5
-	VMULPS       Y4, Y4, Y6
-	VFMADD213PS  Y4, Y6, Y5
-	VADDPS       expTable<>+256(SB), Y5, Y5
-	VCVTPS2DQ    Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       Y3, Y5, Y5
-	VCMPPS       $0x05, expTable<>+288(SB), Y2, Y4
-	VANDPS       Y4, Y5, Y5
-	VCMPPS       $0x1d, expTable<>+320(SB), Y2, Y4
-	VMOVUPS      expTable<>+352(SB), Y6
-	VBLENDVPS    Y4, Y6, Y5, Y5
-	VMOVUPS      Y5, (AX)
-	VADDPS       Y5, Y1, Y1
+	VMOVUPS      (AX), Y3
+	VFMADD213PS  (DX), Y0, Y3
+	VSUBPS       Y1, Y3, Y3
+	ADDQ         BX, DX
+	VMULPS       expTable<>+0(SB), Y3, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFNMADD231PS expTable<>+32(SB), Y4, Y5
+	VFNMADD231PS expTable<>+64(SB), Y4, Y5
+	VMOVUPS      expTable<>+96(SB), Y6
+	VFMADD213PS  expTable<>+128(SB), Y5, Y6
+	VFMADD213PS  expTable<>+160(SB), Y5, Y6
+	VFMADD213PS  expTable<>+192(SB), Y5, Y6
+	VFMADD213PS  expTable<>+224(SB), Y5, Y6
+	VMULPS       Y5, Y5, Y7
+	VFMADD213PS  Y5, Y7, Y6
+	VADDPS       expTable<>+256(SB), Y6, Y6
+	VCVTPS2DQ    Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VPADDD       Y4, Y6, Y6
+	VCMPPS       $0x05, expTable<>+288(SB), Y3, Y5
+	VANDPS       Y5, Y6, Y6
+	VCMPPS       $0x1d, expTable<>+320(SB), Y3, Y5
+	VMOVUPS      expTable<>+352(SB), Y7
+	VBLENDVPS    Y5, Y7, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	VADDPS       Y6, Y2, Y2
 	ADDQ         $0x20, AX
 	SUBQ         $0x08, CX
 	JNE          loop
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X0, X1, X1
-	VMOVSHDUP    X1, X0
-	VADDSS       X0, X1, X1
-	MOVSS        X1, ret+24(FP)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X2
+	VMOVHLPS     X2, X2, X0
+	VADDPS       X0, X2, X2
+	VMOVSHDUP    X2, X0
+	VADDSS       X0, X2, X2
+	MOVSS        X2, ret+40(FP)
 	VZEROUPPER
 	RET
 

@@ -5,17 +5,26 @@ import (
 	"unsafe"
 )
 
-// exponentials replaces x by e^(x-shift) and returns the sum. It keeps NaN; -Inf gives 0.
-func exponentials[T float](s Set, x []T, shift T) float64 {
+// exponentials replaces x by e^(x·scale + bias - shift) and returns the sum; without a bias it is nil. NaN stays and -Inf gives 0.
+func exponentials[T float](s Set, x, bias []T, scale, shift T) float64 {
 	if s.level >= avx2 && unsafe.Sizeof(shift) == 4 {
-		return exponentialsAVX2(as32(x), float32(shift))
+		return exponentialsAVX2(as32(x), as32(bias), float32(scale), float32(shift))
 	}
-	return exponentialsPlain(x, shift)
+	return exponentialsPlain(x, bias, scale, shift)
 }
 
-func exponentialsPlain[T float](x []T, shift T) (sum float64) {
+func exponentialsPlain[T float](x, bias []T, scale, shift T) (sum float64) {
+	if len(bias) == 0 {
+		for i, v := range x {
+			e := exp(T(v*scale) - shift)
+			x[i] = e
+			sum += float64(e)
+		}
+		return sum
+	}
+	bias = bias[:len(x)]
 	for i, v := range x {
-		e := exp(v - shift)
+		e := exp(T(v*scale) + bias[i] - shift)
 		x[i] = e
 		sum += float64(e)
 	}

@@ -9,15 +9,15 @@ import (
 
 // The tiles that the contrastive kernels stream over. A tile of logits takes part in its products while it is in the L1 cache.
 const (
-	logitRows  = 24
-	logitCols  = 240 // whole panels of 16 and whole sixes
-	logitTile  = logitRows * logitCols
-	panelWidth = 16
-	// maxFixedShift bounds 2·Bound: e^(s-Bound) >= e^-80 is a normal float32, so that no running maximum is needed.
-	maxFixedShift = 80
+	logitRows   = 24
+	logitCols   = 240 // whole panels of 16 and whole sixes
+	logitTile   = logitRows * logitCols
+	panelWidth  = 16
+	maxExponent = 40
 )
 
-// logits forms tiles of s_bn = Scale · <x_b, y_n> + bias_n, -Inf for an excluded pair.
+// logits forms tiles of s_bn = Scale · <x_b, y_n> + bias_n, -Inf for an excluded pair. A tile holds the inner products at first; scale and
+// bias are applied by the pass that follows, with one rounding each.
 type logits[T float] struct {
 	set Set
 	kernels.Similarity
@@ -25,7 +25,6 @@ type logits[T float] struct {
 	x, y          []T
 	bias, weight  []T
 	exRow, exCol  []int32
-	xs            []T // X · Scale
 	panels        []T // Yᵀ in panels [N/16][d][16]
 	liveRows      int // behind these every weight is 0
 	liveCols      int // behind these every bias is -Inf
@@ -46,21 +45,14 @@ func newLogits[T float](c *call[T], s kernels.Similarity, added int) *logits[T] 
 	if row >= 0 {
 		l.exRow, l.exCol = c.in[row].I, c.in[col].I
 	}
-	l.xs = take[T](c.arena, l.rows*l.d)
 	l.panels = take[T](c.arena, roundUp(l.cols, panelWidth)*l.d)
 	return l
 }
 
-// prepare finds what is live, scales X and packs Y. Unique ids of a batch leave only a part of rows and columns live.
+// prepare finds what is live and packs Y. Unique ids of a batch leave only a part of rows and columns live.
 func (l *logits[T]) prepare() Work {
 	return Work{
 		once(l.trim),
-		cut(l.rows*l.d, 1).phase(func(lo, hi int) {
-			scale := T(l.Scale)
-			for i, v := range l.x[lo:min(hi, max(lo, l.liveRows*l.d))] {
-				l.xs[lo+i] = v * scale
-			}
-		}),
 		cut(roundUp(l.cols, panelWidth)/panelWidth, 2*panelWidth*l.d).phase(func(lo, hi int) {
 			for p := lo; p < hi && p*panelWidth < l.liveCols; p++ {
 				l.pack(p)
@@ -104,49 +96,55 @@ func (l *logits[T]) absent(b int) bool {
 	return b >= l.liveRows || l.weight != nil && l.weight[b] == 0
 }
 
-// fixedShift returns Bound where it can stand for the maximum.
-func (l *logits[T]) fixedShift() (shift T, ok bool) {
-	return T(l.Bound), l.Bound > 0 && 2*l.Bound <= maxFixedShift
-}
+// unshifted tells that e^s needs no maximum: neither it nor a sum of millions of them leaves the normal float32 numbers.
+func (l *logits[T]) unshifted() bool { return l.Bound > 0 && l.Bound <= maxExponent }
 
-// tile writes the logits of rows i0..i1 and columns j0..j1 to e, whose rows are `stride` apart with room for whole panels; j0 is
-// a multiple of the panel's width.
-func (l *logits[T]) tile(e []T, stride, i0, i1, j0, j1 int) {
+// tile writes the inner products of rows i0..i1 and columns j0..j1 to e, whose rows are logitCols apart; j0 is a multiple of the
+// panel's width. For an excluded pair it writes what Scale makes -Inf.
+func (l *logits[T]) tile(e []T, i0, i1, j0, j1 int) {
 	width := roundUp(j1-j0, panelWidth)
 	for i := range i1 - i0 {
-		r := e[i*stride:][:width]
-		n := 0
-		if l.bias != nil {
-			n = copy(r, l.bias[j0:j1])
-		}
-		clear(r[n:])
+		clear(e[i*logitCols:][:width])
 	}
 	for j := 0; j < width; j += panelWidth {
-		multiply(l.set, e[j:], stride, l.xs[i0*l.d:], l.d, 1, l.panels[(j0+j)*l.d:], panelWidth, i1-i0, panelWidth, l.d)
+		multiply(l.set, e[j:], logitCols, l.x[i0*l.d:], l.d, 1, l.panels[(j0+j)*l.d:], panelWidth, i1-i0, panelWidth, l.d)
 	}
 	first := sort.Search(l.pairs, func(e int) bool { return int(l.exRow[e]) >= i0 })
 	for p := first; p < l.pairs && int(l.exRow[p]) < i1; p++ {
 		if n := int(l.exCol[p]); n >= j0 && n < j1 {
-			e[(int(l.exRow[p])-i0)*stride+n-j0] = T(math.Inf(-1))
+			e[(int(l.exRow[p])-i0)*logitCols+n-j0] = T(math.Inf(-1) / l.Scale)
 		}
 	}
 }
 
-// highest is the largest element; it passes over NaN, which the exponentials find.
-func highest[T float](x []T) T {
-	a, b := T(math.Inf(-1)), T(math.Inf(-1))
-	for ; len(x) >= 2; x = x[2:] {
-		if x[0] > a {
-			a = x[0]
+// exponentials replaces a row of inner products, which starts at column j0, by e^(s - shift) and returns the sum.
+func (l *logits[T]) exponentials(r []T, j0 int, shift T) float64 {
+	if l.bias == nil {
+		return exponentials(l.set, r, nil, T(l.Scale), shift)
+	}
+	return exponentials(l.set, r, l.bias[j0:j0+len(r)], T(l.Scale), shift)
+}
+
+// settle replaces a row of inner products by logits and returns the largest; it passes over NaN, which the exponentials find.
+func (l *logits[T]) settle(r []T, j0 int) T {
+	top, scale := T(math.Inf(-1)), T(l.Scale)
+	if l.bias == nil {
+		for i, v := range r {
+			v *= scale
+			if r[i] = v; v > top {
+				top = v
+			}
 		}
-		if x[1] > b {
-			b = x[1]
+		return top
+	}
+	bias := l.bias[j0:][:len(r)]
+	for i, v := range r {
+		v = T(v*scale) + bias[i]
+		if r[i] = v; v > top {
+			top = v
 		}
 	}
-	if len(x) > 0 && x[0] > a {
-		a = x[0]
-	}
-	return max(a, b)
+	return top
 }
 
 // runningSum is Σ e^(v - top) over what was added so far, about the maximum so far.

@@ -5,12 +5,15 @@ import "nearfar/kernels"
 // LogSumExp: lse_b = ln Σ_n e^(s_bn), streaming over tiles of 24 x 240 logits.
 //
 // 2·B·N·d FLOPs and about 25·B·N for the exponentials; reads Y once for each 24 rows of X, from the L2 cache where a group of
-// columns fits it; never stores B x N. The shift is fixed where Bound allows, else the running maximum.
+// columns fits it; never stores B x N. Where Bound is small e^s is summed as it is, else about the running maximum.
 
 // lseCols is the width of a group of columns: 34 tiles. Few rows against many columns still give work to every thread.
 const lseCols = 34 * logitCols
 
 func (c *call[T]) logSumExp(k kernels.LogSumExp) Work {
+	if k.Scale == 0 {
+		return nil // an excluded pair could not be told from 0·Inf
+	}
 	l := newLogits(c, k.Similarity, 0)
 	rows, cols := span{l.rows, logitRows}, span{l.cols, lseCols}
 	groups := cols.chunks()
@@ -45,18 +48,20 @@ func (l *logits[T]) sums(to []runningSum, i0, i1, j0, j1 int) {
 		return
 	}
 	i1 = min(i1, l.liveRows)
-	shift, fixed := l.fixedShift()
 	var e [logitTile]T
 	for j := j0; j < j1; j += logitCols {
 		end := min(j+logitCols, j1)
-		l.tile(e[:], logitCols, i0, i1, j, end)
+		l.tile(e[:], i0, i1, j, end)
 		for b := i0; b < i1; b++ {
 			r := e[(b-i0)*logitCols:][:end-j]
-			top := shift
-			if !fixed {
-				top = highest(r)
+			var s runningSum
+			if l.unshifted() {
+				s.sum = l.exponentials(r, j, 0)
+			} else {
+				top := l.settle(r, j)
+				s = runningSum{float64(top), exponentials(l.set, r, nil, 1, shiftFor(top))}
 			}
-			to[b].merge(runningSum{float64(top), exponentials(l.set, r, shiftFor(top))})
+			to[b].merge(s)
 		}
 	}
 }

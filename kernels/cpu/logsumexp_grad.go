@@ -22,6 +22,9 @@ type lseGrad[T float] struct {
 }
 
 func (c *call[T]) logSumExpGrad(k kernels.LogSumExpGrad) Work {
+	if k.Scale == 0 {
+		return nil
+	}
 	l := &lseGrad[T]{logits: newLogits(c, k.Similarity, 2), lse: c.in[2].F, g: c.in[3].F, dx: c.out[0].F, dy: c.out[1].F}
 	if k.Biased {
 		l.bias = c.out[2].F
@@ -44,8 +47,9 @@ func (l *lseGrad[T]) send(lo, hi int) {
 			continue
 		}
 		l.sent[b] = l.g[b]
-		for k, v := range row(l.xs, b, l.d) {
-			w[k] = v * l.g[b]
+		by := T(l.Scale) * l.g[b]
+		for k, v := range row(l.x, b, l.d) {
+			w[k] = v * by
 		}
 	}
 }
@@ -57,13 +61,13 @@ func (l *lseGrad[T]) silent(b int) bool {
 
 // probabilities writes e^(s - lse), 0 in rows without gradient whatever their logits are.
 func (l *lseGrad[T]) probabilities(e []T, i0, i1, j0, j1 int) {
-	l.tile(e, logitCols, i0, i1, j0, j1)
+	l.tile(e, i0, i1, j0, j1)
 	for b := i0; b < i1; b++ {
 		r := e[(b-i0)*logitCols:][:j1-j0]
 		if l.silent(b) {
 			clear(r)
 		} else {
-			exponentials(l.set, r, l.lse[b])
+			l.exponentials(r, j0, l.lse[b])
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 // LogSumExpWithGrad: lse and its gradient from one pass over the logits.
 //
-// The live rows are cut into 8 groups, whatever the number of threads. A group takes blocks of R rows: E [R, N] = e^(s - shift) is kept, in
+// The live rows are cut into 8 groups, whatever the number of threads. A group takes blocks of R rows: E [R, N] = e^(s - top) is kept, in
 // tiles that lie one behind another; dX = E·Y is formed while a tile is in cache; when the rows' sums are known, dY_group +=
 // Eᵀ·(X · Scale · g/sum). The groups' dY are added in group order. 6·B·N·d FLOPs, against 2 + 8 for the two kernels apart; scratch 8·(N·d + R·N)
 // elements, most of whose traffic is once per R rows.
@@ -39,6 +39,9 @@ type group[T float] struct {
 }
 
 func (c *call[T]) logSumExpWithGrad(k kernels.LogSumExpWithGrad) Work {
+	if k.Scale == 0 {
+		return nil
+	}
 	l := &onePass[T]{logits: newLogits(c, k.Similarity, 1), g: c.in[2].F, lse: c.out[0].F, dx: c.out[1].F, dy: c.out[2].F}
 	if k.Biased {
 		l.dbias = c.out[3].F
@@ -99,31 +102,34 @@ func (l *onePass[T]) tiles(g *group[T], f func(e []T, j0, j1 int)) {
 	}
 }
 
-// forward leaves e^(s - shift) in E, the rows' sums, and E·Y in dX.
+// forward leaves e^(s - top) in E, the rows' sums, and E·Y in dX.
 func (l *onePass[T]) forward(g *group[T], i0, i1 int) {
-	shift, fixed := l.fixedShift()
-	n := i1 - i0
+	n, unshifted := i1-i0, l.unshifted()
 	for r := range n {
-		g.sums[r] = runningSum{top: math.Inf(-1)}
-		if fixed {
-			g.sums[r].top = float64(shift)
+		if g.sums[r] = emptySum; unshifted {
+			g.sums[r].top = 0
 		}
 	}
 	clear(l.dx[i0*l.d : i1*l.d])
-	if !fixed {
+	if !unshifted {
 		l.tiles(g, func(e []T, j0, j1 int) {
-			l.tile(e, logitCols, i0, i1, j0, j1)
+			l.tile(e, i0, i1, j0, j1)
 			for r := range n {
-				g.sums[r].top = max(g.sums[r].top, float64(highest(e[r*logitCols:][:j1-j0])))
+				g.sums[r].top = max(g.sums[r].top, float64(l.settle(e[r*logitCols:][:j1-j0], j0)))
 			}
 		})
 	}
 	l.tiles(g, func(e []T, j0, j1 int) {
-		if fixed {
-			l.tile(e, logitCols, i0, i1, j0, j1)
+		if unshifted {
+			l.tile(e, i0, i1, j0, j1)
 		}
 		for r := range n {
-			g.sums[r].sum += exponentials(l.set, e[r*logitCols:][:j1-j0], shiftFor(T(g.sums[r].top)))
+			row := e[r*logitCols:][:j1-j0]
+			if unshifted {
+				g.sums[r].sum += l.exponentials(row, j0, 0)
+			} else {
+				g.sums[r].sum += exponentials(l.set, row, nil, 1, shiftFor(T(g.sums[r].top)))
+			}
 		}
 		multiply(l.set, l.dx[i0*l.d:], l.d, e, logitCols, 1, l.y[j0*l.d:], l.d, n, l.d, j1-j0)
 	})
@@ -162,11 +168,11 @@ func (l *onePass[T]) backward(g *group[T], i0, i1 int) {
 
 // send scales row b's dX and prepares what it contributes to dY.
 func (l *onePass[T]) send(g *group[T], r, b int) {
-	by := g.sent[r]
-	scaleRow(row(l.dx, b, l.d), T(l.Scale)*by, by == 0)
+	by, silent := T(l.Scale)*g.sent[r], g.sent[r] == 0
+	scaleRow(row(l.dx, b, l.d), by, silent)
 	w := row(g.weighted, r, l.d)
-	copy(w, row(l.xs, b, l.d))
-	scaleRow(w, by, by == 0)
+	copy(w, row(l.x, b, l.d))
+	scaleRow(w, by, silent)
 }
 
 // rest clears the outputs of the rows that no group has.

@@ -22,7 +22,7 @@ func apply[T float](set Set, op kernels.MapOp, d, a, b, c []T, imm T) {
 		}
 	case kernels.Exp:
 		copy(d, a)
-		exponentials(set, d, 0)
+		exponentials(set, d, nil, 1, 0)
 	case kernels.Log:
 		for i, x := range a {
 			d[i] = T(math.Log(float64(x)))

@@ -82,13 +82,16 @@ func multiplyNarrow(c []float32, cRow int, a []float32, aRow, aCol int, b []floa
 }
 
 // exponentialsAVX2 is exponentials by expSum.
-func exponentialsAVX2(x []float32, shift float32) float64 {
+func exponentialsAVX2(x, bias []float32, scale, shift float32) float64 {
 	n := len(x) &^ 7
-	sum := exponentialsPlain(x[n:], shift)
-	if n > 0 {
-		sum += float64(expSum(&x[0], n, shift))
+	if n == 0 {
+		return exponentialsPlain(x, bias, scale, shift)
 	}
-	return sum
+	if len(bias) > 0 {
+		return float64(expSum(&x[0], n, &bias[0], 32, scale, shift)) + exponentialsPlain(x[n:], bias[n:], scale, shift)
+	}
+	var none [8]float32
+	return float64(expSum(&x[0], n, &none[0], 0, scale, shift)) + exponentialsPlain(x[n:], nil, scale, shift)
 }
 
 // rowsAVX2 is rows by the spmmRow functions, in blocks of columns; d is a multiple of 8 and there is an edge.

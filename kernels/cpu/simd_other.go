@@ -9,6 +9,8 @@ func multiplyAVX2(c []float32, cRow int, a []float32, aRow, aCol int, b []float3
 	multiplyPlain(c, cRow, a, aRow, aCol, b, bRow, m, n, k)
 }
 
-func exponentialsAVX2(x []float32, shift float32) float64 { return exponentialsPlain(x, shift) }
+func exponentialsAVX2(x, bias []float32, scale, shift float32) float64 {
+	return exponentialsPlain(x, bias, scale, shift)
+}
 
 func (s *sparse[T]) rowsAVX2(lo, hi int) { s.rows(lo, hi) }

@@ -39,10 +39,10 @@ func softmaxRow[T float](s Set, p, z, mask []T) {
 			p[j] = T(math.Inf(-1))
 		}
 	}
-	inv := T(1 / exponentials(s, p, top))
-	for j, v := range p {
-		if v != 0 { // 0 stays 0 beside a NaN
-			p[j] = v * inv
+	inv := T(1 / exponentials(s, p, nil, 1, top))
+	for j := range p {
+		if p[j] *= inv; mask != nil && mask[j] == 0 {
+			p[j] = 0 // beside a NaN too
 		}
 	}
 }

@@ -31,6 +31,17 @@ func ymms(n int) []VecVirtual {
 	return r
 }
 
+// broadcast repeats a float32 parameter over a register.
+func broadcast(param string) VecVirtual {
+	p, err := Param(param).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	r := YMM()
+	VBROADCASTSS(p.Addr, r)
+	return r
+}
+
 // six gives the addresses of six rows that are stride bytes apart.
 func six(base, stride Register, disp int) [6]Mem {
 	base3 := GP64()
@@ -52,6 +63,7 @@ func six(base, stride Register, disp int) [6]Mem {
 // gemm6x16 keeps a tile of C in 12 registers: 2 loads and 6 broadcasts feed 12 FMAs, which is what two FMA units can take.
 func gemm6x16() {
 	TEXT("gemm6x16", NOSPLIT, "func(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, cRow int)")
+	Pragma("noescape")
 	Doc("gemm6x16 adds A·B to C[6 x 16], A[6 x k], B[k x 16]; k > 0. Strides are in bytes; B and C are contiguous within a row.")
 	k := Load(Param("k"), GP64())
 	a, aRow, aCol := Load(Param("a"), GP64()), Load(Param("aRow"), GP64()), Load(Param("aCol"), GP64())
@@ -105,20 +117,20 @@ func expSum() {
 	}
 	at := func(i int) Mem { return table.Offset(32 * i) }
 
-	TEXT("expSum", NOSPLIT, "func(x *float32, n int, shift float32) float32")
-	Doc("expSum replaces x by e^(x-shift) and returns the sum. n > 0 is a multiple of 8. The error is that of exp32.")
+	TEXT("expSum", NOSPLIT, "func(x *float32, n int, bias *float32, biasStep int, scale, shift float32) float32")
+	Pragma("noescape")
+	Doc("expSum replaces x by e^(x·scale + bias - shift) and returns the sum. n > 0 is a multiple of 8; bias moves on by biasStep bytes for each 8",
+		"elements: 32, or 0 to repeat the first 8. The error is that of exp32.")
 	x, n := Load(Param("x"), GP64()), Load(Param("n"), GP64())
-	shift, sum := YMM(), YMM()
-	p, err := Param("shift").Resolve()
-	if err != nil {
-		panic(err)
-	}
-	VBROADCASTSS(p.Addr, shift)
+	bias, biasStep := Load(Param("bias"), GP64()), Load(Param("biasStep"), GP64())
+	scale, shift, sum := broadcast("scale"), broadcast("shift"), YMM()
 	VXORPS(sum, sum, sum)
 	Label("loop")
 	v, e, f, q, f2 := YMM(), YMM(), YMM(), YMM(), YMM()
 	VMOVUPS(Mem{Base: x}, v)
+	VFMADD213PS(Mem{Base: bias}, scale, v)
 	VSUBPS(shift, v, v)
+	ADDQ(biasStep, bias)
 	VMULPS(at(0), v, e)
 	VROUNDPS(U8(8), e, e) // to nearest
 	VMOVAPS(v, f)
@@ -160,6 +172,7 @@ func expSum() {
 func spmmRow(cols int) {
 	const ahead = 64
 	TEXT(fmt.Sprintf("spmmRow%d", cols), NOSPLIT, "func(y, x *float32, xRow int, col *int32, edges, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)")
+	Pragma("noescape")
 	Doc(fmt.Sprintf("spmmRow%d sets y[%d] to scale·Σ_e val[e & valMask]·colScale[col[e] & colMask]·x[col[e]·xRow ..]. The mask of an array that", cols, cols),
 		"every edge reads is -1; a mask of 0 reads its first element for all. cols >= edges is the number of columns that may be looked at.")
 	x, xRow, col := Load(Param("x"), GP64()), Load(Param("xRow"), GP64()), Load(Param("col"), GP64())
@@ -203,13 +216,9 @@ func spmmRow(cols int) {
 	JL(LabelRef("loop"))
 	Label("store")
 	y := Load(Param("y"), GP64())
-	p, err := Param("scale").Resolve()
-	if err != nil {
-		panic(err)
-	}
-	VBROADCASTSS(p.Addr, v)
+	scale := broadcast("scale")
 	for i, r := range acc {
-		VMULPS(v, r, r)
+		VMULPS(scale, r, r)
 		VMOVUPS(r, Mem{Base: y, Disp: 32 * i})
 	}
 	VZEROUPPER()
