@@ -1,0 +1,104 @@
+package engine_test
+
+import (
+	"testing"
+
+	"nearfar/engine"
+	"nearfar/engine/paranoid"
+	"nearfar/kernels"
+)
+
+var rewrites = map[string]engine.PlanOption{
+	"factoring":  engine.WithoutFactoring,
+	"map fusion": engine.WithoutMapFusion,
+	"one pass":   engine.WithoutOnePass,
+	"reuse":      engine.WithoutReuse,
+	"in place":   engine.WithoutInPlace,
+}
+
+func TestRewritesChangeNothing(t *testing.T) {
+	for name, m := range gallery {
+		t.Run(name, func(t *testing.T) {
+			with := start(t, paranoid.New(1), kernels.Float64, m).steps(0, 4)
+			var all []engine.PlanOption
+			for without, o := range rewrites {
+				all = append(all, o)
+				plain := start(t, paranoid.New(2), kernels.Float64, m, o).steps(0, 4)
+				agree(t, "without "+without, plain, with, 1e-11)
+			}
+			plain := start(t, paranoid.New(3), kernels.Float64, m, all...).steps(0, 4)
+			agree(t, "without any", plain, with, 1e-11)
+			if with.count("") >= plain.count("") {
+				t.Errorf("%d instructions with the rewrites and %d without", with.count(""), plain.count(""))
+			}
+			if with.program.Plan.Arena >= plain.program.Plan.Arena {
+				t.Errorf("an arena of %d bytes with the rewrites and %d without", with.program.Plan.Arena, plain.program.Plan.Arena)
+			}
+		})
+	}
+}
+
+// Orders that the dependencies allow give the same bits: an order that gave others would be one that a faster device may take.
+func TestOrderChangesNothing(t *testing.T) {
+	for name, m := range gallery {
+		t.Run(name, func(t *testing.T) {
+			first := start(t, paranoid.New(1), kernels.Float64, m).steps(0, 4)
+			for seed := range uint64(6) {
+				agree(t, "another order", start(t, paranoid.New(100+seed), kernels.Float64, m).steps(0, 4), first, 0)
+			}
+		})
+	}
+}
+
+// Operators that the device lacks are written in smaller ones.
+func TestRefusedKernelsAreExpanded(t *testing.T) {
+	for name, m := range gallery {
+		t.Run(name, func(t *testing.T) {
+			fused := start(t, paranoid.New(1), kernels.Float64, m).steps(0, 3)
+			for _, refused := range [][]string{
+				{"LogSumExpWithGrad"},
+				{"LogSumExp", "LogSumExpGrad", "LogSumExpWithGrad"},
+				{"LogSumExpGrad", "LogSumExpWithGrad"},
+				{"NormaliseRowsGrad", "ScatterAddOnto"},
+			} {
+				r := start(t, paranoid.New(2, paranoid.Refuse(refused...)), kernels.Float64, m).steps(0, 3)
+				for _, k := range refused {
+					if r.count(k) > 0 {
+						t.Errorf("the plan has %d refused %s", r.count(k), k)
+					}
+				}
+				agree(t, "expanded", r, fused, 1e-10)
+			}
+		})
+	}
+}
+
+func TestRefusedKernelWithoutExpansionIsAnError(t *testing.T) {
+	s := engine.NewStore(paranoid.New(1, paranoid.Refuse("SpMM")), kernels.Float64, 1)
+	_, err := engine.Build(s, simGCL)
+	mustSay(t, err, "does not have SpMM")
+}
+
+// Instruction counts of a SimGCL-shaped step at three layers. A E0 is common to the three propagations, so that forward takes 3 + 2 + 2
+// products; backward takes 3 for each propagation, and 3 for all of them once A is taken out of the sums.
+func TestGoldenCounts(t *testing.T) {
+	tests := []struct {
+		name    string
+		options []engine.PlanOption
+		want    map[string]int
+	}{
+		{"all rewrites", nil, map[string]int{"SpMM": 10, "LogSumExpWithGrad": 2, "LogSumExp": 0, "LogSumExpGrad": 0, "Adam": 1}},
+		{"without factoring", []engine.PlanOption{engine.WithoutFactoring}, map[string]int{"SpMM": 16}},
+		{"without one pass", []engine.PlanOption{engine.WithoutOnePass}, map[string]int{"LogSumExpWithGrad": 0, "LogSumExp": 2, "LogSumExpGrad": 2}},
+	}
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			r := start(t, paranoid.New(1), kernels.Float64, simGCL, c.options...)
+			for k, want := range c.want {
+				if got := r.count(k); got != want {
+					t.Errorf("%d %s, want %d", got, k, want)
+				}
+			}
+		})
+	}
+}
