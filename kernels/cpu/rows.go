@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"math"
+
 	"nearfar/kernels"
 )
 
@@ -43,7 +45,7 @@ func dot[T float](x, y []T) T {
 }
 
 // exactDot is dot without rounding on the way, for differences in which nearly everything cancels.
-func exactDot[T float](x, y []T) T {
+func exactDot[T float](x, y []T) float64 {
 	var a, b float64
 	y = y[:len(x)]
 	for ; len(x) >= 2 && len(y) >= 2; x, y = x[2:], y[2:] {
@@ -53,7 +55,7 @@ func exactDot[T float](x, y []T) T {
 	for k := range x {
 		a += float64(x[k]) * float64(y[k])
 	}
-	return T(a + b)
+	return a + b
 }
 
 func (c *call[T]) gather() Work {
@@ -140,15 +142,17 @@ func (c *call[T]) rowDot() Work {
 	})}
 }
 
+// normaliseRows rounds each element once. A product with a rounded inverse of a rounded norm makes rows that are all too long or all too
+// short, which a temperature of 0.01 multiplies by 100 where a cosine is near 1 or -1.
 func (c *call[T]) normaliseRows(k kernels.NormaliseRows) Work {
 	x, y, inv, d := c.in[0].F, c.out[0].F, c.out[1].F, c.in[0].Cols()
 	return Work{cut(c.out[1].Elems(), 2*d).phase(func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			x, y := row(x, i, d), row(y, i, d)
-			s := 1 / max(sqrt(dot(x, x)), T(k.Eps))
-			inv[i] = s
+			s := 1 / max(math.Sqrt(exactDot(x, x)), k.Eps)
+			inv[i] = T(s)
 			for j, v := range x {
-				y[j] = v * s
+				y[j] = T(float64(v) * s)
 			}
 		}
 	})}
@@ -159,7 +163,7 @@ func (c *call[T]) normaliseRowsGrad() Work {
 	return Work{cut(c.in[1].Elems(), 3*d).phase(func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			dx, y, g := row(dx, i, d), row(y, i, d), row(g, i, d)
-			s := exactDot(y, g)
+			s := T(exactDot(y, g))
 			for j := range dx {
 				dx[j] = inv[i] * (g[j] - y[j]*s)
 			}
