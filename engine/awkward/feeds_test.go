@@ -26,8 +26,11 @@ func realPort(name string, dims ...int) engine.Port {
 }
 
 // index is a batch of n ids below bound, with its inverse, drawn anew every step. A share of ids stands more than once; with padding the last
-// id is -1.
+// id is -1. Asking again gives the same list.
 func (m *model) index(name string, n, bound int, padding bool) op.Index {
+	if at, ok := m.lists[name]; ok {
+		return at
+	}
 	x, err := sample.NewIndex(name, n, bound, false)
 	if err != nil {
 		panic(&op.Error{Err: err})
@@ -43,7 +46,11 @@ func (m *model) index(name string, n, bound int, padding bool) op.Index {
 		return x.Invert(out)
 	}}
 	m.Feed(f)
-	return m.Index(f, name)
+	if m.lists == nil {
+		m.lists = map[string]op.Index{}
+	}
+	m.lists[name] = m.Index(f, name)
+	return m.lists[name]
 }
 
 // reals is a fed tensor.

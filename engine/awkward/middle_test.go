@@ -25,6 +25,7 @@ type model struct {
 	*engine.Builder
 	shown  []engine.Named
 	frozen values // nil: stop detaches and shows; else stop gives these values
+	lists  map[string]op.Index
 }
 
 // values are the shown tensors of one step and the parameters before it.
@@ -251,7 +252,9 @@ func checkTraining(t *testing.T, mid middle, d device) {
 	defer s.Device.Close()
 	p, err := engine.Build(s, func(b *engine.Builder) engine.Step {
 		loss := mid.loss(&model{Builder: b})
-		return engine.Optimise(b, engine.Objective{{Name: "loss", Weight: 1, Value: loss}}, engine.Adam(1e-3))
+		o := engine.Adam(1e-3)
+		o.Name = "training" // a middle may have an Adam of its own
+		return engine.Optimise(b, engine.Objective{{Name: "loss", Weight: 1, Value: loss}}, o)
 	})
 	if err != nil {
 		t.Fatalf("%s: %v", d.name, err)

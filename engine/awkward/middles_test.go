@@ -3,6 +3,8 @@ package awkward
 // middles lists every awkward part.
 func middles() []middle {
 	return []middle{
+		{"simgcl", simGCL, wantSimGCL},
+		{"sgl", sgl, nil},
 		{"comirec-dr", comiRecDR, wantDR},
 		{"mind", mind, wantMIND},
 		{"comirec-sa", comiRecSA, wantSA},
@@ -17,6 +19,7 @@ func middles() []middle {
 		{"tower-mixed", mixed, wantMixed},
 		{"tower-hard", hard(false), wantHard},
 		{"tower-hard-gathered", hard(true), wantHard},
+		{"tower-exposed", exposed, wantExposed},
 		{"tower-features", features, wantFeatures},
 		{"tower-bags-gathered", gatheredBags, wantGatheredBags},
 		{"concat", concat, wantConcat},
@@ -25,5 +28,7 @@ func middles() []middle {
 		{"cml-first", cmlFirst, nil},
 		{"cml-bilevel", cmlBilevel, nil},
 		{"second-order", penalised, nil},
+		{"skeleton-first", skeletonMiddle(first), nil},
+		{"skeleton-bilevel", skeletonMiddle(bilevel), nil},
 	}
 }

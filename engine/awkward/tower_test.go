@@ -195,6 +195,45 @@ func wantHard(v values) (loss float64) {
 	return loss
 }
 
+// exposed negatives: beside the batch's items each row has its own list of impressions without a click, some shorter than others.
+func exposed(m *model) *op.Node {
+	const most = 3
+	u, v, ids := towers(m)
+	bias := batchBias(m, ids)
+	list := m.index("exposed", tB*most, tI, false)
+	missing := m.reals("missing", func(_ uint64, i int) float64 {
+		if i%most > i/most {
+			return math.Inf(-1)
+		}
+		return 0
+	}, tB, most)
+	m.show("exposed", m.asReal(list.ID))
+	w := op.Reshape(op.NormaliseRows(op.Gather(m.matrix("item", tI, tD), list)), tB, most, tD)
+	own := op.Reshape(op.MatMul(w, op.Reshape(u, tB, tD, 1), false, false), tB, most)
+	batch := op.LogSumExp(u, v, op.Similarity{Scale: 1 / tTau, Unit: true, Bias: bias, FiniteBias: true})
+	lse := op.LogSumExpAlong(op.Concat(1, op.Column(batch), op.Add(op.Scale(own, 1/tTau), missing)), 1)
+	return op.Mean(op.Sub(lse, op.Add(op.Scale(op.RowDot(u, v), 1/tTau), bias)))
+}
+
+func wantExposed(v values) (loss float64) {
+	const most = 3
+	for b := range tB {
+		sum := 0.0
+		for j := range tB {
+			sum += math.Exp(v.logit(b, j, true))
+		}
+		for k := range min(most, b+1) {
+			id, s := int(v["exposed"][b*most+k]), 0.0
+			for j, y := range unitRows(v["item"][id*tD:id*tD+tD], tD) {
+				s += v["u"][b*tD+j] * y / tTau
+			}
+			sum += math.Exp(s)
+		}
+		loss += (math.Log(sum) - v.logit(b, b, true)) / tB
+	}
+	return loss
+}
+
 // features is a batch of items' fields [B, F, d]: bags over a fed CSR (mean of a bag's rows, with its transposed for the derivative), weighted bags, a
 // random mask of whole fields and dropout within; SENet; a linear tower. Two views of it attract each other (Yao 2021).
 func features(m *model) *op.Node {
