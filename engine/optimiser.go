@@ -37,6 +37,9 @@ type Optimiser struct {
 	Rate   Schedule // nil: constant
 	Clip   float64  // largest global norm of the gradient; 0: none
 	Name   string   // prefix of its states, for a second optimiser over the same parameters
+	// EpsBefore has Adam add its epsilon before the bias correction, p -= lr·c1/sqrt(c2) · m/(sqrt(v) + eps), as TensorFlow does. Early in
+	// training, and for rows whose gradient is near epsilon (distant nodes of a graph), its steps are smaller than PyTorch's.
+	EpsBefore bool
 }
 
 // The optimisers with the defaults of torch.optim.
@@ -81,11 +84,18 @@ func (o Optimiser) rates(b *Builder) *op.Node {
 	if rate == nil {
 		rate = ConstantRate
 	}
-	return b.Schedule("rates/"+o.prefix(), 3, func(t uint64, out []float64) {
+	name := "rates/" + o.prefix()
+	if b.byName[name] != nil {
+		b.fail(fmt.Errorf("two steps of %s in one program: give one of them another Optimiser.Name, which tells their rates and states apart", o.prefix()))
+	}
+	return b.Schedule(name, 3, func(t uint64, out []float64) {
 		out[0], out[1], out[2] = o.LR*rate(t), 1, 1
 		if a, ok := o.Kernel.(kernels.Adam); ok {
 			out[1] = 1 / (1 - math.Pow(a.B1, float64(t+1)))
 			out[2] = 1 / (1 - math.Pow(a.B2, float64(t+1)))
+			if o.EpsBefore {
+				out[0], out[2] = out[0]/math.Sqrt(out[2]), 1
+			}
 		}
 	})
 }
@@ -109,6 +119,9 @@ func Minimise(b *Builder, cost *op.Node, params []*op.Node, o Optimiser) []Updat
 
 // Apply is Minimise for gradients that the model computed.
 func Apply(b *Builder, cost *op.Node, params, grads []*op.Node, o Optimiser) []Update {
+	if len(params) == 0 || len(params) != len(grads) {
+		b.fail(fmt.Errorf("a step of %s has %d parameters and %d gradients", o.prefix(), len(params), len(grads)))
+	}
 	squares := op.SumSquares(grads[0])
 	for _, g := range grads[1:] {
 		squares = op.Add(squares, op.SumSquares(g))
@@ -134,18 +147,19 @@ func Apply(b *Builder, cost *op.Node, params, grads []*op.Node, o Optimiser) []U
 	return updates
 }
 
-// NewOptimiser is the rule called name: adam, adamw, sgd or adagrad.
+// NewOptimiser is the rule called name: adam, adamw, adam-tf (Adam with EpsBefore), sgd or adagrad.
 func NewOptimiser(name string, lr, decay, momentum float64) (Optimiser, error) {
 	o := Optimiser{LR: lr}
 	switch name {
-	case "adam", "adamw":
+	case "adam", "adamw", "adam-tf":
+		o.EpsBefore = name == "adam-tf"
 		o.Kernel = kernels.Adam{B1: .9, B2: .999, Eps: 1e-8, Decay: decay, Decoupled: name == "adamw"}
 	case "sgd":
 		o.Kernel = kernels.SGD{Momentum: momentum, Decay: decay}
 	case "adagrad":
 		o.Kernel = kernels.Adagrad{Eps: 1e-10, Decay: decay}
 	default:
-		return o, fmt.Errorf("optimiser %q is none of adam, adamw, sgd, adagrad", name)
+		return o, fmt.Errorf("optimiser %q is none of adam, adamw, adam-tf, sgd, adagrad", name)
 	}
 	return o, nil
 }

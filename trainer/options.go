@@ -36,7 +36,7 @@ type Training struct {
 	_         struct{} `title:"Training"`
 	Epochs    int      `flag:"epochs" default:"1000" min:"0" help:"at most so many passes over the interactions" source:"LightGCN-PyTorch"`
 	LR        float64  `flag:"lr" default:"0.001" above:"0" help:"learning rate" source:"LightGCN-PyTorch, SELFRec, wujcan/SGL"`
-	Optimiser string   `flag:"optimiser" default:"adam" choices:"adam,adamw,sgd,adagrad" help:"update rule, with torch.optim's defaults"`
+	Optimiser string   `flag:"optimiser" default:"adam" choices:"adam,adamw,adam-tf,sgd,adagrad" help:"update rule as torch.optim has it; adam-tf: with epsilon where TensorFlow puts it" source:"SELFRec; adam-tf: kuandeng/LightGCN, wujcan/SGL (TF)"`
 	Decay     float64  `flag:"weight-decay" default:"0" min:"0" help:"decay of every parameter by the optimiser (adamw: decoupled)"`
 	Momentum  float64  `flag:"momentum" default:"0" min:"0" below:"1" help:"of sgd"`
 	Clip      float64  `flag:"clip" default:"0" min:"0" help:"largest global norm of the gradient; 0: none"`
