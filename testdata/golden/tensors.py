@@ -3,7 +3,7 @@
 import numpy as np
 
 ROUNDING32 = 2.0**-24  # the error of a correctly rounded float32
-REORDERINGS = 4        # float32 runs on permuted inputs
+REORDERINGS = 40       # float32 runs on permuted inputs: with 4, the largest was up to 4 times too small
 
 
 def tensor(x):
