@@ -86,6 +86,9 @@ func (b *Builder) Scratch(name string, dims ...int) *op.Node {
 
 // Const is a real tensor of the data.
 func (b *Builder) Const(name string, v []float64, dims ...int) *op.Node {
+	if d := b.Float(dims...); len(v) != d.Elems() {
+		b.fail(fmt.Errorf("the constant %s has %d numbers for %v", name, len(v), d))
+	}
 	return b.real(name, Const, Values(v), dims)
 }
 

@@ -176,21 +176,25 @@ func overwrites(n *inst, out int, state *value) int {
 	if at < 0 {
 		return -1
 	}
-	if isOptimiser(n.k) {
-		if at != out {
-			return -1
-		}
-		return at
-	}
-	if !mayOverwrite(n.k, at) || state.desc != n.out[0].desc {
+	if isOptimiser(n.k) && at != out || !isOptimiser(n.k) && (!mayOverwrite(n.k, at) || state.desc != n.out[0].desc) {
 		return -1
 	}
-	for _, v := range n.in { // the same memory under another shape would be read after it is written
-		if v != state && memory(v) == state {
+	for k, v := range n.in {
+		if k != at && memory(v) == state && !mayAlsoRead(n.k, v.desc, state.desc) {
 			return -1
 		}
 	}
 	return at
+}
+
+// mayAlsoRead tells whether a kernel that overwrites one operand, over, may read the same memory as another, in: where it works element by element
+// and both have one shape. Anything else would read what is already written.
+func mayAlsoRead(k kernels.Kernel, in, over kernels.Desc) bool {
+	switch k.(type) {
+	case kernels.Map, kernels.Adam, kernels.SGD, kernels.Adagrad:
+		return in == over
+	}
+	return false
 }
 
 // mayOverwrite tells whether a kernel may write its output over its input `in`, where that has the output's shape.
@@ -290,7 +294,7 @@ func (l *layout) overwriteTemps() {
 			continue
 		}
 		k := slices.IndexFunc(i.In, func(in BufID) bool { return l.dies(in, at) && l.plan.Bufs[in].Desc == l.plan.Bufs[out].Desc })
-		if k < 0 || !mayOverwrite(i.K, k) || l.readAsAnother(i, i.In[k]) {
+		if k < 0 || !mayOverwrite(i.K, k) || l.readsBeside(i, k) {
 			continue
 		}
 		r := l.root(i.In[k])
@@ -305,11 +309,15 @@ func (l *layout) dies(id BufID, at int) bool {
 	return r.Kind == Temp && r.To == at
 }
 
-// readAsAnother tells whether an instruction reads a buffer's memory under another shape too.
-func (l *layout) readAsAnother(i *Instr, id BufID) bool {
-	return slices.ContainsFunc(i.In, func(in BufID) bool {
-		return l.root(in) == l.root(id) && l.plan.Bufs[in].Desc != l.plan.Bufs[id].Desc
-	})
+// readsBeside tells whether an instruction that overwrites input k still reads its memory as another input.
+func (l *layout) readsBeside(i *Instr, k int) bool {
+	over := i.In[k]
+	for other, in := range i.In {
+		if other != k && l.root(in) == l.root(over) && !mayAlsoRead(i.K, l.plan.Bufs[in].Desc, l.plan.Bufs[over].Desc) {
+			return true
+		}
+	}
+	return false
 }
 
 const alignment = 64

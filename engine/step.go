@@ -54,6 +54,9 @@ type Step struct {
 
 // Optimise is the step of an ordinary training run: minimise the objective over all of the program's parameters, and report its parts.
 func Optimise(b *Builder, obj Objective, o Optimiser) Step {
+	if len(obj) == 0 {
+		b.fail(errors.New("the objective has no terms"))
+	}
 	total := obj.Total()
 	s := Step{Updates: Minimise(b, total, b.Params(), o), Scalars: []Named{{"loss", total}}}
 	for _, t := range obj {

@@ -233,22 +233,21 @@ func fromTensor64(t kernels.Tensor64) gorgonia.Value {
 	return tensor.New(tensor.WithShape(t.Desc.Shape()...), tensor.WithBacking(t.F))
 }
 
-// DiffWRT tells Gorgonia which inputs a gradient flows to.
+// DiffWRT tells Gorgonia which inputs a gradient flows to. Gorgonia asks for every such input, needed or not, so what is not written is
+// said not to flow here; Grad knows better.
 func (b *bound) DiffWRT(inputs int) []bool {
 	r := make([]bool, inputs)
+	_, composite := b.def.(Composite)
 	for i := range min(inputs, b.inputs) {
-		r[i] = b.def.Flow(i) != Stops
+		f := b.def.Flow(i)
+		r[i] = f == Flows || f == Unwritten && composite
 	}
 	return r
 }
 
-// SymDiff builds the gradients of the inputs. Grad calls it, and so does Gorgonia's own Grad in tests.
+// SymDiff builds the gradients of the inputs for Gorgonia's own Grad.
 func (b *bound) SymDiff(in gorgonia.Nodes, out, grad *Node) (gorgonia.Nodes, error) {
-	wants := make([]bool, b.inputs)
-	for i := range wants {
-		wants[i] = b.def.Flow(i) != Stops
-	}
-	g, err := pull(b.def, out, grad, wants)
+	g, err := pull(b.def, out, grad, b.DiffWRT(b.inputs))
 	if err != nil {
 		return nil, err
 	}
