@@ -30,6 +30,10 @@ type Job struct {
 	Log     *zap.Logger
 	// Folder receives the run; nil leaves nothing on disk.
 	Folder *runfolder.Folder
+	// OnStep, where not nil, is called after every step with the next step's number.
+	OnStep func(next uint64)
+	// Resume continues from the folder's last checkpoint, to the same bits as a run that was never interrupted.
+	Resume bool
 }
 
 // Result is what a run found.
@@ -61,6 +65,7 @@ type run struct {
 	started time.Time
 
 	position position
+	losses   string         // of the last epoch, for its line
 	best     []engine.Saved // the State entries of the best epoch
 }
 
@@ -71,9 +76,11 @@ type position struct {
 	Best      float64   `json:"best"`       // value of the selection metric
 	BestEpoch int       `json:"best_epoch"` // 0: none yet
 	Worse     int       `json:"worse"`      // evaluations since, after the warm-up
+	Evaluated int       `json:"evaluated"`  // the last epoch that was evaluated
 	Device    string    `json:"device"`
 	TrainTime float64   `json:"train_seconds"`
-	Constants map[string]uint32
+	// Constants are checksums of what is rebuilt from the data, so that a resume on other data is noticed.
+	Constants map[string]uint32 `json:"constants"`
 }
 
 // LoadData reads the data set that the options name.
@@ -95,6 +102,11 @@ func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Devic
 		return res, err
 	}
 	defer r.close()
+	if j.Resume {
+		if err := r.resume(); err != nil {
+			return res, err
+		}
+	}
 	if err := r.loop(ctx); err != nil {
 		return res, err
 	}
@@ -129,7 +141,7 @@ func (r *run) build(device engine.Device) (err error) {
 	if r.scorer, err = newScorer(r.store, r.model); err != nil {
 		return fmt.Errorf("%s: %w", r.Name, err)
 	}
-	if r.Folder != nil {
+	if r.Folder != nil && !r.Resume { // a resume first drops what came after its checkpoint
 		r.metrics, err = r.Folder.OpenMetrics()
 	}
 	return err
@@ -163,24 +175,28 @@ func (r *run) loop(ctx context.Context) error {
 	total := steps * uint64(r.Options.Epochs)
 	r.work = r.Console.Start(int(total-r.position.Step), fmt.Sprintf("training %s", r.Name))
 	defer r.work.Done()
-	for r.position.Step < total && !r.exhausted() {
-		left := steps - r.position.Step%steps
-		if err := r.epoch(ctx, int(left)); err != nil {
+	for {
+		if epoch := int(r.position.Step / steps); r.due(epoch, r.position.Step%steps == 0) {
+			if err := r.evaluateEpoch(ctx, epoch); err != nil {
+				return r.interrupted(err)
+			}
+			if err := r.checkpoint(runfolder.LastCheckpoint); err != nil {
+				return err
+			}
+		}
+		if r.position.Step >= total || r.exhausted() {
+			return nil
+		}
+		if err := r.epoch(ctx, int(steps-r.position.Step%steps)); err != nil {
 			return r.interrupted(err)
 		}
-		epoch := int(r.position.Step / steps)
-		losses := r.endEpoch(epoch, int(steps))
-		if epoch%r.Options.EvalEvery != 0 && r.position.Step < total {
-			continue
-		}
-		if err := r.evaluateEpoch(ctx, epoch, losses); err != nil {
-			return r.interrupted(err)
-		}
-		if err := r.checkpoint(runfolder.LastCheckpoint); err != nil {
-			return err
-		}
+		r.endEpoch(int(r.position.Step/steps), int(steps))
 	}
-	return nil
+}
+
+// due tells whether an epoch that has ended is to be evaluated and has not been.
+func (r *run) due(epoch int, ended bool) bool {
+	return ended && epoch > r.position.Evaluated && (epoch%r.Options.EvalEvery == 0 || epoch == r.Options.Epochs)
 }
 
 // epoch runs the steps that are left of an epoch.
@@ -193,6 +209,9 @@ func (r *run) epoch(ctx context.Context, left int) error {
 		}
 		r.position.Step = t + 1
 		r.work.Step(1)
+		if r.OnStep != nil {
+			r.OnStep(t + 1)
+		}
 	})
 }
 
@@ -202,7 +221,7 @@ func (r *run) interrupted(err error) error {
 		return errors.Join(err, saved)
 	}
 	if r.Folder != nil && errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w at step %d: the run is saved in %s", ErrInterrupted, r.position.Step, r.Folder.Path())
+		return fmt.Errorf("%w at step %d: go on with -resume %s", ErrInterrupted, r.position.Step, r.Folder.Path())
 	}
 	return err
 }
@@ -211,7 +230,7 @@ func (r *run) interrupted(err error) error {
 var ErrInterrupted = errors.New("interrupted")
 
 // endEpoch reports the epoch's mean losses.
-func (r *run) endEpoch(epoch, steps int) string {
+func (r *run) endEpoch(epoch, steps int) {
 	event := map[string]any{"event": "epoch", "epoch": epoch, "train_seconds": r.position.TrainTime}
 	text := ""
 	for i, name := range r.train.Scalars {
@@ -224,7 +243,7 @@ func (r *run) endEpoch(epoch, steps int) string {
 		text += fmt.Sprintf("  %s %.4f", name, mean)
 	}
 	r.record(event)
-	return text
+	r.losses = text
 }
 
 func (r *run) record(event map[string]any) {
@@ -265,9 +284,10 @@ func (r *run) rank(ctx context.Context, targets *dataset.Interactions) (*evaluat
 }
 
 // evaluateEpoch ranks, measures the embeddings' geometry, and keeps the best epoch.
-func (r *run) evaluateEpoch(ctx context.Context, epoch int, losses string) error {
+func (r *run) evaluateEpoch(ctx context.Context, epoch int) error {
 	split, targets := r.targets()
 	if targets.Len() == 0 {
+		r.position.Evaluated = epoch
 		return nil
 	}
 	report, err := r.rank(ctx, targets)
@@ -287,6 +307,7 @@ func (r *run) evaluateEpoch(ctx context.Context, epoch int, losses string) error
 	}
 	r.record(event)
 	value, _ := report.Value(r.Options.Metric)
+	r.position.Evaluated = epoch
 	mark := ""
 	switch {
 	case r.Options.Select == SelectLast:
@@ -302,7 +323,7 @@ func (r *run) evaluateEpoch(ctx context.Context, epoch int, losses string) error
 	case epoch > r.Options.Warmup:
 		r.position.Worse++
 	}
-	r.work.Message(fmt.Sprintf("epoch %d%s  %s %s %.4f%s", epoch, losses, split, r.Options.Metric, value, mark))
+	r.work.Message(fmt.Sprintf("epoch %d%s  %s %s %.4f%s", epoch, r.losses, split, r.Options.Metric, value, mark))
 	return nil
 }
 
@@ -315,27 +336,6 @@ func (r *run) geometry() (map[string]float64, error) {
 	g, err := evaluate.Measure(users, items, r.data.Train, r.Options.Seed)
 	return map[string]float64{"alignment": g.Alignment, "user_uniformity": g.UserUniformity, "item_uniformity": g.ItemUniformity,
 		"user_mean_cosine": g.UserCosine, "item_mean_cosine": g.ItemCosine}, err
-}
-
-// checkpoint writes the State entries and the position.
-func (r *run) checkpoint(file string) error {
-	if r.Folder == nil {
-		return nil
-	}
-	states, constants, err := r.store.Snapshot()
-	if err != nil {
-		return err
-	}
-	r.position.Constants = constants
-	entries := make([]runfolder.Entry, len(states))
-	for i, s := range states {
-		entries[i] = runfolder.Entry{Name: s.Name, Desc: s.Desc, Data: s.Data}
-	}
-	header := r.position
-	if math.IsInf(header.Best, 0) {
-		header.Best = 0 // JSON has no infinity; BestEpoch 0 says that there is none
-	}
-	return runfolder.WriteCheckpoint(r.Folder.File(file), header, entries)
 }
 
 // finish puts the selected parameters back, reports on the test split, and exports.

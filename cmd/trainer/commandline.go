@@ -5,12 +5,14 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
 	"nearfar/models"
 	"nearfar/trainer"
 	"nearfar/trainer/option"
+	"nearfar/trainer/runfolder"
 )
 
 const defaultModel = "lightgcn"
@@ -20,6 +22,7 @@ type choice struct {
 	_      struct{} `title:"Model"`
 	Model  string   `flag:"model" default:"lightgcn" help:"what to train; 'trainer models' lists them"`
 	Config string   `flag:"config" help:"YAML file of options by the same names; the command line wins"`
+	Resume string   `flag:"resume" help:"folder of a run to continue, with its own options; -epochs and others may be given anew"`
 }
 
 // embeddedDefaults are for a run without -data: the embedded set is 40 times smaller than those that the models' defaults were published on, so
@@ -41,8 +44,9 @@ type commandLine struct {
 // parse reads the arguments in two passes: first which model and which data, then everything.
 func parse(args []string) (*commandLine, error) {
 	c := &commandLine{}
-	peek := peekFlags(args, "model", "data", "config")
-	if path := peek["config"]; path != "" {
+	peek := peekFlags(args, "model", "data", "config", "resume")
+	files := configFiles(peek)
+	for _, path := range files {
 		fromFile, err := peekYAML(path, "model", "data")
 		if err != nil {
 			return nil, &usageError{err}
@@ -77,8 +81,8 @@ func parse(args []string) (*commandLine, error) {
 		}
 		return nil, &usageError{err}
 	}
-	if c.Config != "" {
-		if err := c.set.LoadYAML(c.Config); err != nil {
+	for _, path := range files {
+		if err := c.set.LoadYAML(path); err != nil {
 			return nil, &usageError{err}
 		}
 	}
@@ -96,6 +100,17 @@ func parse(args []string) (*commandLine, error) {
 
 // hasTraining tells models that train from those that count.
 func (c *commandLine) hasTraining() bool { return c.spec.Name != "popularity" }
+
+// configFiles are the YAML files that a command line names: a run to resume brings its own.
+func configFiles(peek map[string]string) (files []string) {
+	if run := peek["resume"]; run != "" {
+		files = append(files, filepath.Join(run, runfolder.Config))
+	}
+	if path := peek["config"]; path != "" {
+		files = append(files, path)
+	}
+	return files
+}
 
 // peekFlags finds string flags before their set is known: -name value, -name=value, with one dash or two.
 func peekFlags(args []string, names ...string) map[string]string {

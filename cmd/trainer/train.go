@@ -66,7 +66,7 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	for _, o := range c.set.Changed() {
 		log.Debug("option", zap.String("name", o.Name), zap.String("value", o.Value()), zap.Stringer("from", o.Origin()))
 	}
-	job := trainer.Job{Options: c.Options, Name: c.spec.Name, Model: c.model, Config: config, Console: console, Log: log, Folder: folder}
+	job := trainer.Job{Options: c.Options, Name: c.spec.Name, Model: c.model, Config: config, Console: console, Log: log, Folder: folder, Resume: c.Resume != ""}
 	res, err := job.Run(ctx, data, device)
 	if err != nil {
 		log.Error("the run has ended", zap.Error(err))
@@ -76,8 +76,12 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return report(stdout, c, data, folder, res)
 }
 
-// create makes the run's folder with its resolved configuration.
+// create makes the run's folder with its resolved configuration, or opens the one to resume.
 func (c *commandLine) create(data *dataset.Dataset) (*runfolder.Folder, []byte, error) {
+	if c.Resume != "" {
+		folder, err := runfolder.Open(c.Resume)
+		return folder, nil, err
+	}
 	config, err := c.set.Resolved()
 	if err != nil {
 		return nil, nil, err

@@ -1,0 +1,73 @@
+package trainer
+
+import (
+	"fmt"
+	"math"
+
+	"nearfar/engine"
+	"nearfar/trainer/runfolder"
+)
+
+// checkpoint writes the State entries and the position.
+func (r *run) checkpoint(file string) error {
+	if r.Folder == nil {
+		return nil
+	}
+	states, constants, err := r.store.Snapshot()
+	if err != nil {
+		return err
+	}
+	header := r.position
+	header.Constants = constants
+	if math.IsInf(header.Best, 0) {
+		header.Best = 0 // JSON has no infinity; BestEpoch 0 says that there is none
+	}
+	entries := make([]runfolder.Entry, len(states))
+	for i, s := range states {
+		entries[i] = runfolder.Entry(s)
+	}
+	return runfolder.WriteCheckpoint(r.Folder.File(file), header, entries)
+}
+
+// resume puts back what the folder's checkpoints hold and drops the metrics that came after them.
+func (r *run) resume() error {
+	last, states, err := r.readCheckpoint(runfolder.LastCheckpoint)
+	if err != nil {
+		return err
+	}
+	if len(last.Sums) != len(r.position.Sums) {
+		return fmt.Errorf("%s reports %d losses, this model %d: is it of another configuration?", r.Folder.File(runfolder.LastCheckpoint), len(last.Sums), len(r.position.Sums))
+	}
+	if err := r.store.Restore(states, last.Constants); err != nil {
+		return fmt.Errorf("%s: %w", r.Folder.File(runfolder.LastCheckpoint), err)
+	}
+	if last.BestEpoch == 0 {
+		last.Best = math.Inf(-1)
+	} else if _, r.best, err = r.readCheckpoint(runfolder.BestCheckpoint); err != nil {
+		return err
+	}
+	if last.Device != r.position.Device {
+		r.Log.Warn(fmt.Sprintf("the run was made on %s and goes on on %s: the last bits may differ", last.Device, r.position.Device))
+	}
+	last.Device = r.position.Device
+	r.position = last
+	done := int(last.Step) / r.model.StepsPerEpoch()
+	err = r.Folder.KeepMetrics(func(event map[string]any) bool {
+		var epoch int
+		_, err := fmt.Sscan(fmt.Sprint(event["epoch"]), &epoch)
+		return err == nil && epoch <= done && (event["event"] != "evaluate" || epoch <= last.Evaluated)
+	})
+	if err != nil {
+		return err
+	}
+	r.metrics, err = r.Folder.OpenMetrics()
+	return err
+}
+
+func (r *run) readCheckpoint(file string) (p position, states []engine.Saved, err error) {
+	entries, err := runfolder.ReadCheckpoint(r.Folder.File(file), &p)
+	for _, e := range entries {
+		states = append(states, engine.Saved(e))
+	}
+	return p, states, err
+}

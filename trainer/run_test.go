@@ -1,0 +1,193 @@
+package trainer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"nearfar/engine/cpu"
+	kernelset "nearfar/kernels/cpu"
+	"nearfar/models"
+	"nearfar/trainer/option"
+	"nearfar/trainer/progress"
+	"nearfar/trainer/runfolder"
+)
+
+// newJob is a short run of a model on the embedded data, quiet, into a folder (none where path is empty).
+func newJob(t testing.TB, model, path string, args ...string) Job {
+	t.Helper()
+	spec, ok := models.Find(model)
+	if !ok {
+		t.Fatalf("no model %s", model)
+	}
+	j := Job{Name: model, Model: spec.Options(), Console: progress.NewConsole(io.Discard, false), Log: zap.NewNop()}
+	set, err := option.Bind(flag.NewFlagSet("test", flag.ContinueOnError), &j.Options, j.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := []string{"-epochs", "3", "-eval-every", "1", "-lr", "0.005"}
+	if model != "popularity" {
+		short = append(short, "-batch", "1000", "-dim", "16")
+	}
+	if set.Lookup("layers") != nil {
+		short = append(short, "-layers", "2")
+	}
+	if err := set.Parse(append(short, args...)); err != nil {
+		t.Fatal(err)
+	}
+	if path != "" {
+		if j.Folder, err = runfolder.Create(path, []byte("model: "+model+"\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return j
+}
+
+func (j Job) mustRun(t testing.TB, ctx context.Context) (Result, error) {
+	t.Helper()
+	data, err := LoadData(j.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	device := cpu.New(j.Options.Threads, kernelset.Best())
+	defer device.Close()
+	return j.Run(ctx, data, device)
+}
+
+func embeddings(t testing.TB, folder string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(folder, runfolder.Embeddings))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// The same seed gives the same embeddings, whatever the number of threads; another seed gives others.
+func TestThreadsDoNotChangeResults(t *testing.T) {
+	for _, model := range []string{"bprmf", "lightgcn", "sgl", "simgcl", "xsimgcl"} {
+		t.Run(model, func(t *testing.T) {
+			run := func(args ...string) []byte {
+				path := filepath.Join(t.TempDir(), "run")
+				j := newJob(t, model, path, append([]string{"-epochs", "1"}, args...)...)
+				if _, err := j.mustRun(t, context.Background()); err != nil {
+					t.Fatal(err)
+				}
+				return embeddings(t, path)
+			}
+			one := run("-threads", "1")
+			for _, n := range []string{"2", "3"} {
+				if !bytes.Equal(one, run("-threads", n)) {
+					t.Errorf("the embeddings of 1 and %s threads differ", n)
+				}
+			}
+			if bytes.Equal(one, run("-seed", "2")) {
+				t.Error("two seeds gave the same embeddings")
+			}
+		})
+	}
+}
+
+// A run that is interrupted at any step and resumed ends with the bits, and the selection, of one that was not.
+func TestResume(t *testing.T) {
+	for _, model := range []string{"sgl", "simgcl"} {
+		t.Run(model, func(t *testing.T) {
+			whole := filepath.Join(t.TempDir(), "whole")
+			want, err := newJob(t, model, whole).mustRun(t, context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(t.TempDir(), "parts")
+			j := newJob(t, model, path)
+			for _, after := range []int{7, 0, 40, 1, 13} { // steps before each interruption; 0: before the first
+				ctx, cancel := context.WithCancel(context.Background())
+				j.Console = progress.NewConsole(io.Discard, false)
+				if after == 0 {
+					cancel()
+				}
+				left := after
+				j.OnStep = func(uint64) {
+					if left--; left == 0 {
+						cancel()
+					}
+				}
+				_, err := j.mustRun(t, ctx)
+				cancel()
+				if !errors.Is(err, ErrInterrupted) {
+					t.Fatalf("after %d steps: %v", after, err)
+				}
+				j.Resume = true
+			}
+			j.OnStep = nil
+			got, err := j.mustRun(t, context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Epoch != want.Epoch || got.Test["Recall@20"] != want.Test["Recall@20"] || got.Epochs != want.Epochs {
+				t.Errorf("resumed: epoch %d of %d, Recall@20 %v; uninterrupted: epoch %d of %d, %v", got.Epoch, got.Epochs, got.Test["Recall@20"],
+					want.Epoch, want.Epochs, want.Test["Recall@20"])
+			}
+			if !bytes.Equal(embeddings(t, whole), embeddings(t, path)) {
+				t.Error("the embeddings differ from those of the uninterrupted run")
+			}
+			compareMetrics(t, whole, path)
+		})
+	}
+}
+
+// compareMetrics checks that every epoch stands once in a resumed run's metrics, with the numbers of the uninterrupted one.
+func compareMetrics(t *testing.T, whole, parts string) {
+	t.Helper()
+	read := func(path string) []map[string]any {
+		f, err := runfolder.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		events, err := f.ReadMetrics()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return events
+	}
+	want, got := read(whole), read(parts)
+	if len(want) != len(got) {
+		t.Fatalf("%d events, uninterrupted %d", len(got), len(want))
+	}
+	for i := range want {
+		for key, v := range want[i] {
+			if key != "train_seconds" && got[i][key] != v {
+				t.Errorf("event %d: %s is %v, uninterrupted %v", i, key, got[i][key], v)
+			}
+		}
+	}
+}
+
+// A loss that is not finite ends the run with a checkpoint of the parameters before it.
+func TestNonFiniteEndsTheRun(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	_, err := newJob(t, "bprmf", path, "-init", "normal", "-init-std", "1e30").mustRun(t, context.Background())
+	if err == nil {
+		t.Fatal("embeddings of 1e30 trained without an error")
+	}
+	if _, err := os.Stat(filepath.Join(path, runfolder.LastCheckpoint)); err != nil {
+		t.Errorf("no checkpoint: %v", err)
+	}
+}
+
+// Popularity on the embedded data: the number that every model is compared with.
+func TestPopularity(t *testing.T) {
+	res, err := newJob(t, "popularity", "").mustRun(t, context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := res.Test["Recall@20"]; got < .088 || got > .091 {
+		t.Errorf("popularity has Recall@20 %.4f, known to be about .089", got)
+	}
+}
