@@ -14,13 +14,17 @@ type Schedule func(t uint64) float64
 // ConstantRate is no schedule.
 func ConstantRate(uint64) float64 { return 1 }
 
-// StepDecay multiplies by gamma every `every` steps.
+// StepDecay multiplies by gamma every `every` steps; 0 is never.
 func StepDecay(gamma float64, every uint64) Schedule {
+	if every == 0 {
+		return ConstantRate
+	}
 	return func(t uint64) float64 { return math.Pow(gamma, float64(t/every)) }
 }
 
-// CosineDecay falls from 1 to floor over total steps, after a linear warm-up.
+// CosineDecay falls from 1 to floor over total steps, a linear warm-up among them, and stays there.
 func CosineDecay(warmup, total uint64, floor float64) Schedule {
+	total = max(total, warmup)
 	return func(t uint64) float64 {
 		if t < warmup {
 			return float64(t+1) / float64(warmup)

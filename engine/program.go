@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 
 	"nearfar/kernels"
 )
@@ -130,9 +132,45 @@ func (p *Program) explainNonFinite(ctx context.Context, t uint64) error {
 		}
 		if e.Instruction = i; i >= 0 {
 			e.From = p.Plan.Code[i].From
+			return e
 		}
 	}
+	e.Instruction, e.From = p.readsNonFinite()
 	return e
+}
+
+// readsNonFinite finds the first instruction that reads an input or a state that is NaN or infinite. -Inf is an answer in a bias and is passed
+// over.
+func (p *Program) readsNonFinite() (instruction int, from string) {
+	bad := map[BufID]bool{}
+	for id, b := range p.Plan.Bufs {
+		if mem := p.outside(b); mem != nil && b.Desc.Type.IsFloat() && b.From <= b.To {
+			raw := aligned(b.Desc.Bytes())
+			if mem.Read(raw, b.Offset) != nil {
+				continue
+			}
+			bad[BufID(id)] = slices.ContainsFunc(widen(raw, b.Desc), func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 1) })
+		}
+	}
+	for at, i := range p.Plan.Code {
+		for _, id := range i.In {
+			if bad[id] {
+				return at, fmt.Sprintf("%s of %s, which was not finite before the step", i.From, p.Plan.Bufs[id].Name)
+			}
+		}
+	}
+	return -1, ""
+}
+
+// outside is the memory of a buffer that a step finds: an input's or a state's.
+func (p *Program) outside(b Buf) Mem {
+	switch b.Kind {
+	case Input:
+		return p.inputs
+	case Resident:
+		return p.store.byName[b.Name].mem
+	}
+	return nil
 }
 
 // Output reads a tensor of the last step as float32.

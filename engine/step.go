@@ -103,7 +103,7 @@ func (b *Builder) guard() *op.Node {
 	return g
 }
 
-// guarded keeps a state as it was in a step that is not finite. Optimisers have a gate of their own; a Put writes its old rows back, so that it
+// guarded keeps a state as it was in a step that is not finite. Optimisers have a gate, which is every Minimise's together; a Put writes its old rows back, so that it
 // stays in place.
 func (b *Builder) guarded(u Update) *op.Node {
 	if len(b.guards) == 0 {
@@ -111,7 +111,11 @@ func (b *Builder) guarded(u Update) *op.Node {
 	}
 	def, in, _, ok := op.Operator(u.Next)
 	if ok && isOptimiser(def.Base()) {
-		return u.Next
+		if len(b.guards) == 1 {
+			return u.Next
+		}
+		gated := append(slices.Clone(in[:len(in)-1]), b.guard()) // the gate is the last input
+		return op.OptimiserStep(def.Base(), gated...)[op.OutputIndex(u.Next)]
 	}
 	if ok && def.Base() == (kernels.Put{}) && in[0] == u.State {
 		return op.Put(in[0], op.Where(b.guard(), in[1], op.Gather(in[0], op.Only(in[2]))), in[2])

@@ -158,7 +158,8 @@ func (s *Store) Snapshot() (states []Saved, constants map[string]uint32, err err
 	return states, constants, nil
 }
 
-// Restore puts a snapshot back. Every State entry must be in it, with its shape, and the constants must be what they were.
+// Restore puts a snapshot back. Every State entry must be in it, with its shape, and the constants must be what they were; else nothing is
+// changed.
 func (s *Store) Restore(states []Saved, constants map[string]uint32) error {
 	saved := map[string]Saved{}
 	for _, x := range states {
@@ -172,10 +173,19 @@ func (s *Store) Restore(states []Saved, constants map[string]uint32) error {
 			}
 		case State:
 			x, ok := saved[e.Name]
-			if !ok || x.Desc != e.Desc {
-				return fmt.Errorf("the checkpoint has no %s of %v (it has %v): is it of another model or configuration?", e.Name, e.Desc, x.Desc)
+			switch {
+			case !ok:
+				return fmt.Errorf("the checkpoint has no %s %v: is it of another model or configuration?", e.Name, e.Desc)
+			case x.Desc != e.Desc:
+				return fmt.Errorf("the checkpoint has %s as %v, and the model as %v: is it of another configuration?", e.Name, x.Desc, e.Desc)
+			case int64(len(x.Data)) != e.Desc.Bytes():
+				return fmt.Errorf("the checkpoint's %s has %d bytes for %v: is it cut off?", e.Name, len(x.Data), e.Desc)
 			}
-			if err := s.WriteBytes(e.Name, x.Data); err != nil {
+		}
+	}
+	for _, e := range s.order {
+		if e.Kind == State {
+			if err := s.WriteBytes(e.Name, saved[e.Name].Data); err != nil {
 				return err
 			}
 		}

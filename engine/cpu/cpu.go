@@ -186,37 +186,34 @@ func (e *exec) RunProfiled(ctx context.Context) error {
 // those of that step.
 func (e *exec) Probe(ctx context.Context) (int, error) {
 	for at, w := range e.work {
-		clean := allFinite(e.in[at])
+		badIn, absentIn := nonFinite(e.in[at])
 		for _, p := range w {
 			e.pool.run(p)
 		}
-		if clean && !allFinite(e.out[at]) && !meantInfinite(e.plan.Code[at].K) {
+		bad, absent := nonFinite(e.out[at])
+		if bad && !badIn || absent && !absentIn && !badIn && len(e.in[at]) > 0 {
 			return at, ctx.Err()
 		}
 	}
 	return -1, ctx.Err()
 }
 
-// meantInfinite names kernels whose infinity is an answer: the maximum of nothing.
-func meantInfinite(k kernels.Kernel) bool {
-	r, ok := k.(kernels.Reduce)
-	return ok && r.Op == kernels.Largest
-}
-
-func allFinite(ts []kernelset.Tensor) bool {
+// nonFinite looks for NaN or +Inf, and apart from them for -Inf, which among an instruction's operands is what is absent: a bias, the maximum of
+// nothing.
+func nonFinite(ts []kernelset.Tensor) (bad, absent bool) {
 	for _, t := range ts {
 		for _, v := range t.F32 {
 			if v-v != 0 {
-				return false
+				bad, absent = bad || !(v < 0), absent || v < 0
 			}
 		}
 		for _, v := range t.F64 {
 			if v-v != 0 {
-				return false
+				bad, absent = bad || !(v < 0), absent || v < 0
 			}
 		}
 	}
-	return true
+	return bad, absent
 }
 
 // Close ends the exec; the device goes on.

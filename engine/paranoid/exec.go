@@ -134,7 +134,9 @@ func (e *exec) Probe(ctx context.Context) (int, error) {
 	}
 	found := -1
 	err := e.inOrder(order, func(at int, out, in []kernels.Tensor64) bool {
-		if finite(in) && !finite(out) {
+		badIn, absentIn := nonFinite(in)
+		bad, absent := nonFinite(out)
+		if bad && !badIn || absent && !absentIn && !badIn && len(in) > 0 {
 			found = at
 		}
 		return found < 0
@@ -142,15 +144,15 @@ func (e *exec) Probe(ctx context.Context) (int, error) {
 	return found, errors.Join(err, ctx.Err())
 }
 
-func finite(ts []kernels.Tensor64) bool {
+// nonFinite looks for NaN or +Inf, and apart from them for -Inf, which among operands is what is absent.
+func nonFinite(ts []kernels.Tensor64) (bad, absent bool) {
 	for _, t := range ts {
 		for _, v := range t.F {
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return false
-			}
+			bad = bad || math.IsNaN(v) || math.IsInf(v, 1)
+			absent = absent || math.IsInf(v, -1)
 		}
 	}
-	return true
+	return bad, absent
 }
 
 // inOrder runs instructions, with every temporary poisoned before its first and after its last instruction. see returns false to end early.
