@@ -245,20 +245,26 @@ func TestMiddles(t *testing.T) {
 	}
 }
 
-// checkTraining takes a few steps of Adam in float32.
-func checkTraining(t *testing.T, mid middle, d device) {
-	t.Helper()
+// buildTraining is the middle as a training program in float32.
+func buildTraining(mid middle, d device, options ...engine.PlanOption) (*engine.Store, *engine.Program, error) {
 	s := engine.NewStore(d.open(), kernels.Float32, 11)
-	defer s.Device.Close()
 	p, err := engine.Build(s, func(b *engine.Builder) engine.Step {
 		loss := mid.loss(&model{Builder: b})
 		o := engine.Adam(1e-3)
 		o.Name = "training" // a middle may have an Adam of its own
 		return engine.Optimise(b, engine.Objective{{Name: "loss", Weight: 1, Value: loss}}, o)
-	})
+	}, options...)
+	return s, p, err
+}
+
+// checkTraining takes a few steps of Adam.
+func checkTraining(t *testing.T, mid middle, d device) {
+	t.Helper()
+	s, p, err := buildTraining(mid, d)
 	if err != nil {
 		t.Fatalf("%s: %v", d.name, err)
 	}
+	defer s.Device.Close()
 	defer p.Close()
 	steps := 0
 	var trace []string
