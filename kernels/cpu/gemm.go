@@ -25,8 +25,18 @@ func as32[T float](x []T) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
 }
 
-// multiplyPlain forms tiles of 2 x 4: eight sums, four elements of B and one of A are what 16 registers hold.
+// multiplyPlain forms tiles of 2 x 4: eight sums, four elements of B and one of A are what 16 registers hold. The inner dimension is cut, which
+// rounds less than one long sum.
 func multiplyPlain[T float](c []T, cRow int, a []T, aRow, aCol int, b []T, bRow int, m, n, k int) {
+	const depth = 32
+	for ; k > depth; k -= depth {
+		multiplyShort(c, cRow, a, aRow, aCol, b, bRow, m, n, depth)
+		a, b = a[depth*aCol:], b[depth*bRow:]
+	}
+	multiplyShort(c, cRow, a, aRow, aCol, b, bRow, m, n, k)
+}
+
+func multiplyShort[T float](c []T, cRow int, a []T, aRow, aCol int, b []T, bRow int, m, n, k int) {
 	i := 0
 	for ; i+2 <= m; i += 2 {
 		j := 0

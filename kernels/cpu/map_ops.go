@@ -124,21 +124,21 @@ func applyTwo[T float](op kernels.MapOp, d, a, b, c []T) {
 	}
 }
 
+// indicator is written so that it compiles without a branch: comparisons of noise cannot be predicted.
 func indicator[T float](yes bool) T {
+	var n int32
 	if yes {
-		return 1
+		n = 1
 	}
-	return 0
+	return T(n)
 }
 
+// sign keeps 0 and NaN.
 func sign[T float](x T) T {
-	switch {
-	case x > 0:
-		return 1
-	case x < 0:
-		return -1
+	if x == 0 || x != x {
+		return x
 	}
-	return x // keeps 0 and NaN
+	return T(math.Copysign(1, float64(x)))
 }
 
 func abs[T float](x T) T { return T(math.Abs(float64(x))) }

@@ -143,43 +143,37 @@ func largest[T float](x []T) float64 {
 	return float64(top)
 }
 
-// total is the sum of the operation's terms over a run, in four lanes; a Sum's terms are the elements.
-func total[T float](op kernels.ReduceOp, x []T, top float64) float64 {
-	var s [4]float64
+// total is the sum of the operation's terms over a run; a Sum's terms are the elements. Eight neighbours are added in the precision
+// of T before they join the sum.
+func total[T float](op kernels.ReduceOp, x []T, top float64) (s float64) {
 	switch op {
 	case kernels.Sum:
-		for ; len(x) >= 4; x = x[4:] {
-			s[0] += float64(x[0])
-			s[1] += float64(x[1])
-			s[2] += float64(x[2])
-			s[3] += float64(x[3])
+		for ; len(x) >= 8; x = x[8:] {
+			s += float64(((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7])))
 		}
 		for _, v := range x {
-			s[0] += float64(v)
+			s += float64(v)
 		}
 	case kernels.SumSquares:
-		for ; len(x) >= 4; x = x[4:] {
-			s[0] += float64(x[0]) * float64(x[0])
-			s[1] += float64(x[1]) * float64(x[1])
-			s[2] += float64(x[2]) * float64(x[2])
-			s[3] += float64(x[3]) * float64(x[3])
+		for ; len(x) >= 8; x = x[8:] {
+			s += float64(((x[0]*x[0] + x[1]*x[1]) + (x[2]*x[2] + x[3]*x[3])) + ((x[4]*x[4] + x[5]*x[5]) + (x[6]*x[6] + x[7]*x[7])))
 		}
 		for _, v := range x {
-			s[0] += float64(v) * float64(v)
+			s += float64(v) * float64(v)
 		}
 	case kernels.AllFinite: // x - x is 0, or NaN where x is not finite
 		for _, v := range x {
-			s[0] += float64(v - v)
+			s += float64(v - v)
 		}
 	case kernels.LogSumExps:
 		if math.IsInf(top, -1) {
 			return 0
 		}
 		for _, v := range x {
-			s[0] += float64(exp(v - T(top)))
+			s += float64(exp(v - T(top)))
 		}
 	}
-	return s[0] + s[1] + (s[2] + s[3])
+	return s
 }
 
 // addTerms adds one row's terms to the sums of its columns.

@@ -116,17 +116,21 @@ func (s *sparse[T]) rowsAVX2(lo, hi int) {
 			scale = float32(s.rowScale[i])
 		}
 		for k := 0; k < s.d; {
-			spmm, cols := spmmRow8, 8
+			to, from, c, v := &y[i*s.d+k], &x[k], &s.col[beg], &val[beg*valStep]
 			switch left := s.d - k; {
 			case left >= 64:
-				spmm, cols = spmmRow64, 64
+				spmmRow64(to, from, 4*s.d, c, edges, len(s.col)-beg, v, -valStep, &colScale[0], colMask, scale)
+				k += 64
 			case left >= 32:
-				spmm, cols = spmmRow32, 32
+				spmmRow32(to, from, 4*s.d, c, edges, len(s.col)-beg, v, -valStep, &colScale[0], colMask, scale)
+				k += 32
 			case left >= 16:
-				spmm, cols = spmmRow16, 16
+				spmmRow16(to, from, 4*s.d, c, edges, len(s.col)-beg, v, -valStep, &colScale[0], colMask, scale)
+				k += 16
+			default:
+				spmmRow8(to, from, 4*s.d, c, edges, len(s.col)-beg, v, -valStep, &colScale[0], colMask, scale)
+				k += 8
 			}
-			spmm(&y[i*s.d+k], &x[k], 4*s.d, &s.col[beg], edges, len(s.col)-beg, &val[beg*valStep], -valStep, &colScale[0], colMask, scale)
-			k += cols
 		}
 	}
 }
