@@ -1,0 +1,161 @@
+package models
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"gorgonia.org/gorgonia"
+
+	"nearfar/engine"
+	"nearfar/engine/op"
+	"nearfar/trainer/graph"
+)
+
+func TestDefaultsAreThePublished(t *testing.T) {
+	shared := "dim=64 batch=2048 init=xavier sampling=shuffle reg=0.0001"
+	published := map[string]string{
+		"popularity": "epochs=0", // it counts and does not train
+		"bprmf":      shared + " reduce=mean l2=ego",
+		"lightgcn":   shared + " layers=3 reduce=mean l2=ego readout=mean0",
+		"sgl":        shared + " layers=3 reduce=sum ssl-reduce=sum negatives=all unique=false l2=ego readout=mean0 lambda=0.1 tau=0.2 augment=ed rho=0.1",
+		"simgcl":     shared + " layers=3 reduce=mean ssl-reduce=mean negatives=batch unique=true l2=final readout=mean1 lambda=0.5 tau=0.2 eps=0.1",
+		"xsimgcl": shared + " layers=3 reduce=mean ssl-reduce=mean negatives=batch unique=true l2=final readout=mean1 lambda=0.2 tau=0.15 eps=0.2" +
+			" contrast-layer=1",
+	}
+	if len(published) != len(All()) {
+		t.Fatalf("%d models, want %d", len(All()), len(published))
+	}
+	for _, spec := range All() {
+		t.Run(spec.Name, func(t *testing.T) {
+			_, set := parsed(t, spec.Name)
+			for _, entry := range strings.Fields(published[spec.Name]) {
+				name, want, _ := strings.Cut(entry, "=")
+				switch o := set.Lookup(name); {
+				case o == nil:
+					t.Errorf("there is no option -%s", name)
+				case o.Value() != want:
+					t.Errorf("-%s is %s, published is %s", name, o.Value(), want)
+				case o.Source == "" && name != "epochs":
+					t.Errorf("-%s does not say where its default is from", name)
+				}
+			}
+		})
+	}
+}
+
+func TestFindKnowsEveryName(t *testing.T) {
+	for _, name := range Names() {
+		if s, ok := Find(name); !ok || s.Name != name || s.Title == "" || s.Paper == "" {
+			t.Errorf("%q: found %v, %+v", name, ok, s)
+		}
+	}
+	if _, ok := Find("SGL"); ok {
+		t.Error("a name that is not listed is found")
+	}
+}
+
+func TestEveryModelBuildsWithItsDefaults(t *testing.T) {
+	train, _ := blocks(t, 40, 50, 4)
+	adjacency, err := graph.New(train)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range Names() {
+		for _, p := range platforms() {
+			t.Run(name+" on "+p.name, func(t *testing.T) {
+				store, m := p.on(t), newModel(t, name, Data{Train: train, Seed: 1}, smaller(name)...)
+				var objective engine.Objective
+				if m.StepsPerEpoch() > 0 {
+					training := build(t, store, func(b *engine.Builder) engine.Step {
+						objective = m.Train(b)
+						var graph *gorgonia.ExprGraph = b.Graph
+						for _, part := range objective {
+							if part.Value.Graph() != graph || part.Value.Op() == nil {
+								t.Errorf("the part %s is no expression of the program's graph", part.Name)
+							}
+						}
+						return engine.Optimise(b, objective, engine.Adam(1e-3))
+					})
+					if steps := run(t, training, 2); steps[0]["loss"] == steps[1]["loss"] {
+						t.Errorf("the loss of two steps is the same: %v", steps)
+					}
+				}
+				score := build(t, store, func(b *engine.Builder) engine.Step {
+					users, items := m.Score(b)
+					if op.Desc(users).Rows() != train.Users() || op.Desc(items).Rows() != train.Items || op.Desc(users).Cols() != op.Desc(items).Cols() {
+						t.Errorf("scores of %v and %v", op.Desc(users), op.Desc(items))
+					}
+					return engine.Step{Outputs: []engine.Named{{Name: "users", Value: users}, {Name: "items", Value: items}}}
+				})
+				run(t, score, 1)
+				if slices.Max(output(t, score, "users")) == 0 || slices.Max(output(t, score, "items")) == 0 {
+					t.Error("the scores are nothing")
+				}
+				if name == "popularity" || name == "bprmf" {
+					return
+				}
+				for entry, want := range map[string][]int32{"graph/beg": adjacency.Beg(), "graph/end": adjacency.End(), "graph/col": adjacency.Col} {
+					raw, _, err := store.ReadBytes(entry)
+					if err != nil || !slices.Equal(engine.View[int32](raw), want) {
+						t.Errorf("%s is not that of graph.New (%v)", entry, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// smaller keeps the references' float64 arithmetic quick; everything else stays as published.
+func smaller(name string) []string {
+	if name == "popularity" {
+		return nil
+	}
+	return []string{"-dim=8", "-batch=64"}
+}
+
+func TestModelsRefuseWhatTheyCannotDo(t *testing.T) {
+	train, _ := blocks(t, 40, 50, 4)
+	empty, _ := blocks(t, 3, 3, 1)
+	empty.Ptr, empty.Item = []int64{0, 0, 0, 0}, nil
+	for _, name := range Names() {
+		o, _ := parsed(t, name)
+		_, err := o.New(Data{Train: empty})
+		if trains := name != "popularity"; trains != (err != nil) {
+			t.Errorf("%s without a training interaction: %v", name, err)
+		}
+	}
+	o, _ := parsed(t, "xsimgcl", "-contrast-layer=3", "-layers=2")
+	if _, err := o.New(Data{Train: train}); err == nil || !strings.Contains(err.Error(), "-contrast-layer 3 is above -layers 2") {
+		t.Errorf("a contrast with a layer that is not there: %v", err)
+	}
+}
+
+func TestSGLDescribesItsSubgraphs(t *testing.T) {
+	train, _ := blocks(t, 40, 50, 4)
+	edges := train.Len()
+	kept := edges * 3 / 4
+	for augment, want := range map[string]string{
+		"ed": fmt.Sprintf("sub-graphs (ed, rho 0.25) of %d edges, epoch 1: view 1 %d %[2]d, view 2 %[2]d %[2]d (by layer)", edges, kept),
+		"rw": fmt.Sprintf("sub-graphs (rw, rho 0.25) of %d edges, epoch 1: view 1 %d %[2]d, view 2 %[2]d %[2]d (by layer)", edges, kept),
+	} {
+		m := newModel(t, "sgl", Data{Train: train, Seed: 1}, "-augment="+augment, "-rho=0.25", "-layers=2")
+		if got, err := m.(Describer).Describe(); err != nil || got != want {
+			t.Errorf("%q (%v), want %q", got, err, want)
+		}
+	}
+	// Dropped nodes take their edges with them, the same in every layer.
+	m := newModel(t, "sgl", Data{Train: train, Seed: 1}, "-augment=nd", "-rho=0.25", "-layers=2")
+	got, err := m.(Describer).Describe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var of, a, b, c, d int
+	if _, err := fmt.Sscanf(got, "sub-graphs (nd, rho 0.25) of %d edges, epoch 1: view 1 %d %d, view 2 %d %d (by layer)", &of, &a, &b, &c, &d); err != nil {
+		t.Fatalf("%q: %v", got, err)
+	}
+	if of != edges || a != b || c != d || a == c || max(a, c) >= kept {
+		t.Errorf("%q: want equal layers, different views, and fewer than %d edges", got, kept)
+	}
+}
