@@ -6,6 +6,7 @@ import (
 	"nearfar/engine/op"
 )
 
+// Users, items, dimensions and features of BM3.
 const mU, mI, mD, mF = 4, 5, 3, 6
 
 // apart is the mean of 1 - cos of corresponding rows.

@@ -1,8 +1,6 @@
 package awkward
 
 import (
-	"testing"
-
 	"nearfar/engine"
 	"nearfar/engine/cpu"
 	"nearfar/engine/paranoid"
@@ -27,5 +25,3 @@ func devices() []device {
 		{"cpu/3", func() engine.Device { return cpu.New(3, kernelset.Best()) }},
 	}
 }
-
-var _ = testing.Verbose

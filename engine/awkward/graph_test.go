@@ -9,6 +9,7 @@ import (
 	"nearfar/trainer/sample"
 )
 
+// Users, items, dimensions and batch of the graph models.
 const gU, gI, gD, gB = 4, 5, 3, 4
 
 // adjacency is the symmetric normalised graph of users and items; a view of it fills every row's slot only in part.

@@ -3,12 +3,15 @@ package awkward
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"nearfar/engine"
+	"nearfar/engine/cpu"
 	"nearfar/engine/op"
 	"nearfar/kernels"
+	kernelset "nearfar/kernels/cpu"
 	"nearfar/kernels/philox"
 )
 
@@ -242,6 +245,28 @@ func TestMiddles(t *testing.T) {
 				checkTraining(t, mid, d)
 			}
 		})
+	}
+}
+
+// The number of threads changes no bit, in either precision.
+func TestThreadsChangeNoBit(t *testing.T) {
+	for _, mid := range middles() {
+		for _, float := range []kernels.DType{kernels.Float32, kernels.Float64} {
+			var want values
+			for _, threads := range []int{1, 2, 3, 7} {
+				c := compile(t, mid, cpu.New(threads, kernelset.Best()), float, nil)
+				got := c.run(t)
+				c.close(t)
+				if want == nil {
+					want = got
+				}
+				for name, w := range want {
+					if !slices.EqualFunc(got[name], w, func(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }) {
+						t.Errorf("%s %v: %s differs on %d threads", mid.name, float, name, threads)
+					}
+				}
+			}
+		}
 	}
 }
 

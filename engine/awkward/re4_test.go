@@ -6,7 +6,7 @@ import (
 	"nearfar/engine/op"
 )
 
-const tau = .2 // Re4 has .02, at which float32 differences show nothing
+const tau = .2 // Re4 has .02, at which one item takes all and a difference shows nothing
 
 // re4Parts are what the three backward losses of Re4 read.
 type re4Parts struct {

@@ -23,6 +23,7 @@ func (m *model) truncatedNormal(stream string, dims ...int) *op.Node {
 	return z
 }
 
+// Users, positions, interests, dimensions and items of the sequence models.
 const rB, rT, rK, rD, rItems = 3, 4, 2, 3, 9
 
 // route is three iterations of dynamic routing over x^ [B, K, T, d]; the first two see it stopped. b [B, T, K] are the first logits; the softmax is over the interests, and padding is zeroed behind it.

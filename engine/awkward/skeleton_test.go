@@ -66,11 +66,12 @@ func weights(l *op.Node, net []*op.Node) *op.Node {
 }
 
 // skeletonParts are the nodes of one step: the outer loss over the weight network, and the updates.
-func skeletonParts(m *model, how rounds) (outer, real *op.Node, updates []engine.Update, q queued) {
+func skeletonParts(m *model, how rounds) (outer, real *op.Node, updates []engine.Update) {
 	k := tower{m.matrix("users", kU, kD), m.matrix("items", kI, kD), m.Param("w", engine.Values(identity(kD)), kD, kD), m.matrix("prototypes", kPrototypes, kD)}
 	net := []*op.Node{m.matrix("M/w1", 1, 3), m.matrix("M/b1", 3), m.matrix("M/w2", 3, 1)}
 
 	slow := m.State("slow w", engine.Values(identity(kD)), kD, kD)
+	var q queued
 	q.momentum = op.Add(op.Scale(slow, kMomentum), op.Scale(op.Detach(k.w), 1-kMomentum))
 	q.keys = m.State("queue", engine.Zeros, kQueue, kD)
 	q.bias = m.reals("queue filled", func(t uint64, i int) float64 {
@@ -121,7 +122,7 @@ func skeletonParts(m *model, how rounds) (outer, real *op.Node, updates []engine
 	}
 	slots := m.ints("slots", kB, func(t uint64, i int) int { return int((t*kB + uint64(i)) % kQueue) })
 	updates = append(updates, engine.Update{State: slow, Next: q.momentum}, engine.Update{State: q.keys, Next: op.Put(q.keys, keys, slots)})
-	return outer, real, updates, q
+	return outer, real, updates
 }
 
 func identity(n int) []float64 {
@@ -135,7 +136,7 @@ func identity(n int) []float64 {
 // skeleton is the program.
 func skeleton(how rounds) func(b *engine.Builder) engine.Step {
 	return func(b *engine.Builder) engine.Step {
-		outer, real, updates, _ := skeletonParts(&model{Builder: b}, how)
+		outer, real, updates := skeletonParts(&model{Builder: b}, how)
 		return engine.Step{Updates: updates, Scalars: []engine.Named{{Name: "outer", Value: outer}, {Name: "loss", Value: real}}}
 	}
 }
@@ -198,7 +199,7 @@ func TestSkeletonTrains(t *testing.T) {
 	}
 }
 
-// checkPrototypes holds every row to unit length, and what was never trained to nothing.
+// checkPrototypes holds every row to unit length.
 func checkPrototypes(t *testing.T, s *engine.Store) {
 	t.Helper()
 	c, d, err := s.Read64("prototypes")
@@ -216,11 +217,10 @@ func checkPrototypes(t *testing.T, s *engine.Store) {
 	}
 }
 
-// The gradients of the step's two losses, each with respect to everything that it moves.
+// skeletonMiddle is the step's two losses, with the gradient of everything that either moves.
 func skeletonMiddle(how rounds) func(m *model) *op.Node {
 	return func(m *model) *op.Node {
-		outer, real, _, q := skeletonParts(m, how)
-		_ = q
+		outer, real, _ := skeletonParts(m, how)
 		return op.Add(outer, real)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"nearfar/kernels/philox"
 )
 
+// Batch, items, dimensions and temperature of the two towers.
 const tB, tI, tD, tTau = 4, 7, 3, .5
 
 // towers are a batch of user rows and item rows, of unit length, and the items' ids.
