@@ -112,7 +112,7 @@ func (t *tape[T]) assign() {
 			free = free[:len(free)-1]
 			t.places[t.inputs+i].slot = t.steps[i].to
 		}
-		// Only now: an instruction may write in place over an operand element by element, but a register is given once.
+		// Only now, so that no instruction writes over its own operands.
 		for p := t.inputs; p < t.inputs+i; p++ {
 			if last[p] == i && t.uses(i, p) {
 				free = append(free, t.places[p].slot)

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"unsafe"
 
 	"nearfar/kernels"
 )
@@ -137,6 +138,9 @@ func indicator[T float](yes bool) T {
 func sign[T float](x T) T {
 	if x == 0 || x != x {
 		return x
+	}
+	if unsafe.Sizeof(x) == 4 {
+		return T(math.Float32frombits(math.Float32bits(float32(x))&(1<<31) | math.Float32bits(1)))
 	}
 	return T(math.Copysign(1, float64(x)))
 }

@@ -1,0 +1,211 @@
+package cpu_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"nearfar/kernels"
+	"nearfar/kernels/cpu"
+)
+
+// The conformance suite keeps its shapes small. Here are those at which work is cut: several blocks, groups, panels and parts.
+
+func gaussian(r *rand.Rand, dims ...int) kernels.Tensor64 {
+	t := kernels.NewTensor64(kernels.Of(kernels.Float64, dims...))
+	for i := range t.F {
+		t.F[i] = r.NormFloat64() / 4
+	}
+	return t
+}
+
+func vector(n int, f func(i int) float64) kernels.Tensor64 {
+	t := kernels.NewTensor64(kernels.Of(kernels.Float64, n))
+	for i := range t.F {
+		t.F[i] = f(i)
+	}
+	return t
+}
+
+func indexes(v ...int32) kernels.Tensor64 {
+	return kernels.Tensor64{Desc: kernels.Of(kernels.Int32, len(v)), I: v}
+}
+
+// lower gives an operand of type t filled with NaN, or with the values of from.
+func lower(t kernels.DType, d kernels.Desc, from *kernels.Tensor64) cpu.Tensor {
+	if d.Type == kernels.Int32 {
+		x := cpu.Tensor{Desc: d, I32: make([]int32, d.Elems())}
+		if from != nil {
+			copy(x.I32, from.I)
+		}
+		return x
+	}
+	x := cpu.Tensor{Desc: d.As(t)}
+	for i := range d.Elems() {
+		v := math.NaN()
+		if from != nil {
+			v = from.F[i]
+		}
+		if t == kernels.Float32 {
+			x.F32 = append(x.F32, float32(v))
+		} else {
+			x.F64 = append(x.F64, v)
+		}
+	}
+	return x
+}
+
+// difference is the largest deviation from the reference, relative to its largest element.
+func difference(x cpu.Tensor, ref kernels.Tensor64) float64 {
+	norm, worst := 0.0, 0.0
+	for i, want := range ref.F {
+		have := want
+		if x.F32 != nil {
+			have = float64(x.F32[i])
+		} else {
+			have = x.F64[i]
+		}
+		if have == want {
+			continue
+		}
+		norm = max(norm, math.Abs(want))
+		d := math.Abs(have - want)
+		if math.IsNaN(d) {
+			return math.Inf(1)
+		}
+		worst = max(worst, d)
+	}
+	return worst / max(norm, 1e-300)
+}
+
+func bound(t *testing.T, s cpu.Set, k kernels.Kernel, out, in []cpu.Tensor) cpu.Work {
+	t.Helper()
+	work, err := s.Bind(k, out, in, aligned(s.Scratch(k, described(out), described(in))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return work
+}
+
+func TestShapesAtWhichWorkIsCut(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	cases := []struct {
+		name string
+		k    kernels.Kernel
+		in   []kernels.Tensor64
+	}{
+		{"long inner dimension", kernels.MatMul{}, []kernels.Tensor64{gaussian(r, 5, 5000), gaussian(r, 5000, 7)}},
+		{"weight gradient", kernels.MatMul{TransA: true}, []kernels.Tensor64{gaussian(r, 3000, 19), gaussian(r, 3000, 33)}},
+		{"rows and columns", kernels.MatMul{TransB: true}, []kernels.Tensor64{gaussian(r, 130, 40), gaussian(r, 1100, 40)}},
+		{"batch", kernels.MatMul{TransA: true, TransB: true}, []kernels.Tensor64{gaussian(r, 40, 9, 20), gaussian(r, 40, 18, 9)}},
+		{"narrow", kernels.MatMul{}, []kernels.Tensor64{gaussian(r, 300, 300), gaussian(r, 300, 3)}},
+		{"sum of all", kernels.Reduce{Axes: kernels.AllAxes}, []kernels.Tensor64{gaussian(r, 300_000)}},
+		{"columns", kernels.Reduce{Op: kernels.SumSquares, Axes: kernels.Axis(0)}, []kernels.Tensor64{gaussian(r, 5000, 33)}},
+		{"columns, log", kernels.Reduce{Op: kernels.LogSumExps, Axes: kernels.Axis(0)}, []kernels.Tensor64{gaussian(r, 5000, 17)}},
+		{"all, log", kernels.Reduce{Op: kernels.LogSumExps, Axes: kernels.AllAxes}, []kernels.Tensor64{gaussian(r, 100_000)}},
+		{"not neighbours", kernels.Reduce{Axes: kernels.Axis(0) | kernels.Axis(2)}, []kernels.Tensor64{gaussian(r, 50, 7, 300)}},
+		{"long map", kernels.MapOf(kernels.MapInstr{Op: kernels.Exp}, kernels.MapInstr{Op: kernels.Mul, A: -1, B: 1},
+			kernels.MapInstr{Op: kernels.Sub, A: -2, B: 2}), []kernels.Tensor64{gaussian(r, 900, 70), gaussian(r, 900, 1), gaussian(r, 70)}},
+	}
+	for _, c := range cases {
+		check(t, c.name, c.k, c.in)
+	}
+}
+
+// unique is what a batch of unique ids gives: the last third of rows and columns is absent, and so are some before.
+func unique(r *rand.Rand, rows, cols, d int, s kernels.Similarity) (x, y kernels.Tensor64, shared []kernels.Tensor64) {
+	present := func(i, n int) bool { return i < n*2/3 && i%7 != 3 }
+	bias := vector(cols, func(i int) float64 {
+		if present(i, cols) {
+			return r.Float64()
+		}
+		return math.Inf(-1)
+	})
+	weight := vector(rows, func(i int) float64 {
+		if present(i, rows) {
+			return 1 + r.Float64()
+		}
+		return 0
+	})
+	var row, col []int32
+	for i := range rows {
+		row, col = append(row, int32(i)), append(col, int32(i*37%cols))
+	}
+	if s.Biased {
+		shared = append(shared, bias)
+	}
+	if s.Weighted {
+		shared = append(shared, weight)
+	}
+	if s.Excludes {
+		shared = append(shared, indexes(append(row, -1, -1)...), indexes(append(col, -1, -1)...))
+	}
+	return gaussian(r, rows, d), gaussian(r, cols, d), shared
+}
+
+func TestContrastOverManyBlocks(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, shape := range [][3]int{{1200, 50, 16}, {50, 500, 24}, {30, 8400, 2}} {
+		for _, s := range []kernels.Similarity{
+			{Scale: 2}, {Scale: 2, Bound: 30, Biased: true, Weighted: true}, {Scale: 3, Biased: true, Weighted: true, Excludes: true},
+			{Scale: -2, Excludes: true},
+		} {
+			x, y, shared := unique(r, shape[0], shape[1], shape[2], s)
+			g := vector(shape[0], func(i int) float64 { return float64(i%5) - 1 })
+			name := fmt.Sprintf("%v %+v", shape, s)
+			with := func(own ...kernels.Tensor64) []kernels.Tensor64 {
+				return slices.Concat([]kernels.Tensor64{x, y}, own, shared)
+			}
+			lse := kernels.NewTensor64(kernels.Of(kernels.Float64, shape[0]))
+			kernels.LogSumExp{Similarity: s}.Ref([]kernels.Tensor64{lse}, with())
+			check(t, name, kernels.LogSumExp{Similarity: s}, with())
+			check(t, name, kernels.LogSumExpGrad{Similarity: s}, with(lse, g))
+			check(t, name, kernels.LogSumExpWithGrad{Similarity: s}, with(g))
+		}
+	}
+}
+
+// check holds every set, in both precisions, to the reference, and to equal bits with 1 and 3 threads and without allocation.
+func check(t *testing.T, name string, k kernels.Kernel, in []kernels.Tensor64) {
+	t.Helper()
+	var ds []kernels.Desc
+	for _, x := range in {
+		ds = append(ds, x.Desc)
+	}
+	want, err := k.Infer(ds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ref []kernels.Tensor64
+	for _, d := range want {
+		ref = append(ref, kernels.NewTensor64(d))
+	}
+	k.Ref(ref, in)
+	for _, s := range sets() {
+		for dtype, tolerance := range map[kernels.DType]float64{kernels.Float32: 2e-5, kernels.Float64: 1e-12} {
+			var operands, once, again []cpu.Tensor
+			for i, x := range in {
+				operands = append(operands, lower(dtype, x.Desc, &in[i]))
+			}
+			for _, d := range want {
+				once, again = append(once, lower(dtype, d, nil)), append(again, lower(dtype, d, nil))
+			}
+			work := bound(t, s, k, once, operands)
+			alone(work)
+			run(bound(t, s, k, again, operands), 3)
+			for i := range ref {
+				if d := difference(once[i], ref[i]); !(d <= tolerance) {
+					t.Errorf("%s %s %v %s: output %d is off by %.3g of its largest element", k.Name(), name, dtype, s.Name(), i, d)
+				}
+				if !slices.Equal(once[i].F32, again[i].F32) || !slices.Equal(once[i].F64, again[i].F64) {
+					t.Errorf("%s %s %v %s: output %d has other bits with 3 threads", k.Name(), name, dtype, s.Name(), i)
+				}
+			}
+			if n := testing.AllocsPerRun(1, func() { alone(work) }); n > 0 {
+				t.Errorf("%s %s %v %s: a run allocates %v times", k.Name(), name, dtype, s.Name(), n)
+			}
+		}
+	}
+}
