@@ -1,8 +1,10 @@
 package main
 
-import "os"
+import (
+	"os"
 
-import "go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v3"
+)
 
 // embedded gives the defaults of a model on the embedded data set. The set is small (31,887 interactions), so steps are smaller than the published ones,
 // and contrasts weigh less: values found on its validation split (README).

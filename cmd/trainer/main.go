@@ -25,6 +25,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the first signal saves the run; a second one ends the process as usual
 	err := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	var wrong *usageError

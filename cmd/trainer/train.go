@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,6 +44,11 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	device, warning, err := trainer.OpenDevice(c.GPU, c.RequireGPU, c.Threads)
+	if err != nil {
+		return err
+	}
+	defer device.Close()
 	folder, config, err := c.create(data)
 	if err != nil {
 		return err
@@ -52,11 +58,6 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer closer.Close()
-	device, warning, err := trainer.OpenDevice(c.GPU, c.RequireGPU, c.Threads)
-	if err != nil {
-		return err
-	}
-	defer device.Close()
 	if warning != "" {
 		log.Warn(warning)
 	}
@@ -88,10 +89,30 @@ func (c *commandLine) create(data *dataset.Dataset) (*runfolder.Folder, []byte, 
 	}
 	path := c.Out
 	if path == "" {
-		path = filepath.Join("runs", runfolder.Name(c.spec.Name, data.Name, time.Now(), c.Seed))
+		if path, err = reserve("runs", runfolder.Name(c.spec.Name, data.Name, time.Now(), c.Seed)); err != nil {
+			return nil, nil, err
+		}
 	}
 	folder, err := runfolder.Create(path, config)
 	return folder, config, err
+}
+
+// reserve makes a new folder called name, or name-2, name-3 and so on: a sweep may start several runs in one second.
+func reserve(parent, name string) (string, error) {
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return "", fmt.Errorf("run folder: %w; -out names another place", err)
+	}
+	path := filepath.Join(parent, name)
+	for n := 2; ; n++ {
+		err := os.Mkdir(path, 0o755)
+		if err == nil {
+			return path, nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return "", fmt.Errorf("run folder: %w; -out names another place", err)
+		}
+		path = filepath.Join(parent, fmt.Sprintf("%s-%d", name, n))
+	}
 }
 
 // report prints the table that ends a run.
