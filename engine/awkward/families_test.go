@@ -117,10 +117,11 @@ func TestProcessorHasEveryKernel(t *testing.T) {
 
 func trainingPlan(t *testing.T, mid middle, d device, options ...engine.PlanOption) *engine.Plan {
 	t.Helper()
-	_, p, err := buildTraining(mid, d, options...)
+	s, p, err := buildTraining(mid, d, options...)
 	if err != nil {
 		t.Fatalf("%s on %s: %v", mid.name, d.name, err)
 	}
+	defer s.Device.Close()
 	return p.Plan
 }
 

@@ -17,6 +17,14 @@ type fed struct {
 func (f *fed) Ports() []engine.Port                   { return f.ports }
 func (f *fed) Fill(t uint64, out []engine.Slot) error { return f.fill(t, out) }
 
+// periodic is a feed that changes every so many steps.
+type periodic struct {
+	fed
+	every uint64
+}
+
+func (p *periodic) Key(t uint64) uint64 { return t / p.every }
+
 func intPort(name string, n int) engine.Port {
 	return engine.Port{Name: name, Desc: kernels.Of(kernels.Int32, n)}
 }

@@ -55,8 +55,8 @@ type progress struct {
 
 // trainAndSave goes on from the checkpoint at path, if there is one, and replaces it after every step.
 func trainAndSave(path string, how rounds, float kernels.DType) error {
-	s := engine.NewStore(cpu.New(2, kernelset.Best()), float, skeletonStream)
-	p, err := engine.Build(s, skeleton(how))
+	s := engine.NewStore(cpu.New(2, kernelset.Best()), float, skeletonSeed)
+	p, err := engine.Build(s, skeleton(how, false))
 	if err != nil {
 		return err
 	}

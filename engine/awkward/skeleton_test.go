@@ -1,6 +1,9 @@
 package awkward
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
 	"math"
 	"testing"
 
@@ -12,12 +15,13 @@ import (
 // The walking skeleton is one small model with every kind of state that a contrastive recommender has: tables under Adam, a momentum encoder, a
 // queue of negatives that fills up, prototypes that are renormalised, a weight network with an optimiser of its own, and three rounds a step.
 const (
-	kU, kI, kD     = 12, 15, 4
-	kB, kQueue     = 5, 17
-	kTau, kAlpha   = .2, .5
-	kPrototypes    = 6
-	kMomentum      = .95
-	skeletonStream = 21
+	kU, kI, kD   = 12, 15, 4
+	kB, kQueue   = 5, 17
+	kTau, kAlpha = .2, .5
+	kPrototypes  = 6
+	kMomentum    = .95
+	skeletonSeed = 21
+	poisoned     = 9 // the step that a test spoils
 )
 
 // rounds says how the weight network learns.
@@ -42,13 +46,26 @@ func encode(table, w *op.Node, at op.Index) *op.Node {
 type queued struct{ keys, bias, momentum *op.Node }
 
 // rows gives, for one batch, the loss of each row against the queue, and the batch's keys. The momentum encoder sends no gradient.
-func (k tower) rows(m *model, q queued, name string) (each, keys *op.Node) {
+func (k tower) rows(m *model, q queued, name string, round int) (each, keys *op.Node) {
 	user, item := m.index(name+"/user", kB, kU, false), m.index(name+"/item", kB, kI, false)
-	u := encode(k.users, k.w, user)
+	u := op.NormaliseRows(m.Dropout(fmt.Sprint("dropout of round ", round), op.Linear(op.Gather(k.users, user), k.w, nil), .1))
 	keys = m.stop(name+"/keys", encode(k.items, q.momentum, item))
 	lse := op.LogSumExp(u, q.keys, op.Similarity{Scale: 1 / kTau, Unit: true, Bias: q.bias})
 	pos := op.Scale(op.RowDot(u, keys), 1/kTau)
-	return op.Softplus(op.Sub(lse, pos)), keys
+	return op.Mul(op.Softplus(op.Sub(lse, pos)), m.epochs()), keys
+}
+
+// epochs are factors of the rows that change every seven steps.
+func (m *model) epochs() *op.Node {
+	if m.epoch == nil {
+		m.epoch = &periodic{fed{ports: []engine.Port{realPort("epoch", kB)}, fill: func(t uint64, out []engine.Slot) error {
+			for i := range kB {
+				out[0].Set(i, 1+.1*math.Sin(float64(t/7*kB)+float64(i)))
+			}
+			return nil
+		}}, 7}
+	}
+	return m.Feed(m.epoch)[0]
 }
 
 // assignments is the swapped prediction of a batch: each side predicts the other's prototypes.
@@ -75,23 +92,26 @@ func skeletonParts(m *model, how rounds) (outer, real *op.Node, updates []engine
 	q.momentum = op.Add(op.Scale(slow, kMomentum), op.Scale(op.Detach(k.w), 1-kMomentum))
 	q.keys = m.State("queue", engine.Zeros, kQueue, kD)
 	q.bias = m.reals("queue filled", func(t uint64, i int) float64 {
-		if uint64(i) >= t*kB {
+		switch {
+		case t == poisoned && m.poison:
+			return math.NaN()
+		case uint64(i) >= t*kB:
 			return math.Inf(-1)
 		}
 		return 0
 	}, kQueue)
 
-	objective := func(k tower, net []*op.Node, name string, detached bool) (j, keys *op.Node) {
-		each, keys := k.rows(m, q, name)
+	objective := func(k tower, net []*op.Node, name string, round int) (j, keys *op.Node) {
+		each, keys := k.rows(m, q, name, round)
 		w := weights(each, net)
-		if detached {
+		if round == 3 {
 			w = m.stop(name+"/w", w)
 		}
 		return op.Add(op.Mean(op.Mul(w, each)), op.Scale(k.assignments(m, name), .1)), keys
 	}
 
 	// Round 1: a copy of the model takes a step on the weighted loss.
-	j, _ := objective(k, net, "train", false)
+	j, _ := objective(k, net, "train", 1)
 	g := m.grad(j, k.list()...)
 	var copied []*op.Node
 	for i, p := range k.list() {
@@ -102,7 +122,7 @@ func skeletonParts(m *model, how rounds) (outer, real *op.Node, updates []engine
 		copied = append(copied, next)
 	}
 	// Round 2: the copy's loss on other rows moves the weight network.
-	outer, _ = objective(tower{copied[0], copied[1], copied[2], copied[3]}, net, "meta", false)
+	outer, _ = objective(tower{copied[0], copied[1], copied[2], copied[3]}, net, "meta", 2)
 	updates = engine.Minimise(m.Builder, outer, net, engine.Optimiser{Kernel: kernels.SGD{Momentum: .9}, LR: .05, Name: "meta"})
 	moved := make([]*op.Node, len(net))
 	for i, p := range net {
@@ -113,7 +133,7 @@ func skeletonParts(m *model, how rounds) (outer, real *op.Node, updates []engine
 		}
 	}
 	// Round 3: the model steps on the same rows with the new weights, which are given.
-	real, keys := objective(k, moved, "train", true)
+	real, keys := objective(k, moved, "train", 3)
 	for _, u := range engine.Minimise(m.Builder, real, k.list(), engine.Adam(.02)) {
 		if u.State == k.prototypes {
 			u.Next = op.NormaliseRows(u.Next)
@@ -134,9 +154,9 @@ func identity(n int) []float64 {
 }
 
 // skeleton is the program.
-func skeleton(how rounds) func(b *engine.Builder) engine.Step {
+func skeleton(how rounds, poison bool) func(b *engine.Builder) engine.Step {
 	return func(b *engine.Builder) engine.Step {
-		outer, real, updates := skeletonParts(&model{Builder: b}, how)
+		outer, real, updates := skeletonParts(&model{Builder: b, poison: poison}, how)
 		return engine.Step{Updates: updates, Scalars: []engine.Named{{Name: "outer", Value: outer}, {Name: "loss", Value: real}}}
 	}
 }
@@ -144,8 +164,8 @@ func skeleton(how rounds) func(b *engine.Builder) engine.Step {
 // openSkeleton builds it over a new store.
 func openSkeleton(t *testing.T, d engine.Device, float kernels.DType, how rounds, options ...engine.PlanOption) (*engine.Store, *engine.Program) {
 	t.Helper()
-	s := engine.NewStore(d, float, skeletonStream)
-	p, err := engine.Build(s, skeleton(how), options...)
+	s := engine.NewStore(d, float, skeletonSeed)
+	p, err := engine.Build(s, skeleton(how, false), options...)
 	if err != nil {
 		t.Fatalf("%s on %s: %v", how, d.Name(), err)
 	}
@@ -222,5 +242,41 @@ func skeletonMiddle(how rounds) func(m *model) *op.Node {
 	return func(m *model) *op.Node {
 		outer, real, _ := skeletonParts(m, how)
 		return op.Add(outer, real)
+	}
+}
+
+// A step that is not finite in one round changes nothing in any: no parameter, no moment, no queue, no average. The next step goes on.
+func TestPoisonedStepChangesNothing(t *testing.T) {
+	for _, how := range []rounds{first, bilevel} {
+		for _, d := range devices() {
+			s := engine.NewStore(d.open(), kernels.Float32, skeletonSeed)
+			p, err := engine.Build(s, skeleton(how, true))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Run(t.Context(), 0, poisoned, nil); err != nil {
+				t.Fatalf("%s: before: %v", d.name, err)
+			}
+			before, _, err := s.Snapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var spoilt *engine.NonFiniteError
+			if err := p.Run(t.Context(), poisoned, 1, nil); !errors.As(err, &spoilt) || spoilt.Step != poisoned {
+				t.Fatalf("%s: the spoilt step says %v", d.name, err)
+			}
+			after, _, err := s.Snapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, b := range before {
+				if !bytes.Equal(b.Data, after[i].Data) {
+					t.Errorf("%s, %s: %s changed in a step that was not finite", how, d.name, b.Name)
+				}
+			}
+			if err := p.Run(t.Context(), poisoned+1, 3, nil); err != nil {
+				t.Errorf("%s: after: %v", d.name, err)
+			}
+		}
 	}
 }
