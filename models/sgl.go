@@ -12,9 +12,9 @@ import (
 
 // SGLOptions are SGL's, in the official form: all nodes as negatives, sums over the batch.
 type SGLOptions struct {
-	_                  struct{} `title:"SGL (Wu et al., SIGIR 2021)" defaults:"reduce=sum ssl-reduce=sum" source:"wujcan/SGL"`
-	PropagationOptions `defaults:"layers=3" source:"wujcan/SGL, yelp2018"`
-	ContrastOptions    `defaults:"lambda=0.1 tau=0.2 negatives=all" source:"wujcan/SGL, yelp2018"`
+	_                  struct{} `title:"SGL (Wu et al., SIGIR 2021)"`
+	PropagationOptions `defaults:"layers=3 reduce=sum" source:"wujcan/SGL, yelp2018"`
+	ContrastOptions    `defaults:"lambda=0.1 tau=0.2 negatives=all ssl-reduce=sum" source:"wujcan/SGL, yelp2018"`
 	Augment            graph.Augmentation `flag:"augment" default:"ed" choices:"ed,nd,rw" help:"sub-graphs by edge dropout, node dropout, or edge dropout anew for each layer" source:"SGL 3.1; ed is best on yelp2018"`
 	Rho                float64            `flag:"rho" default:"0.1" min:"0" below:"1" help:"share of edges or nodes dropped from a sub-graph" source:"wujcan/SGL, yelp2018"`
 }
