@@ -27,45 +27,35 @@ func (d gatherDef) Flow(input int) Flow {
 }
 
 func (d gatherDef) Pull(c *Pull) []*Node {
-	return c.first(scatterAdd(nil, c.Grad(), c.In(1), c.Auxiliaries(), Desc(c.In(0)).Dim[0]))
+	return c.first(scatterAdd(c.Grad(), c.In(1), c.Auxiliaries(), Desc(c.In(0)).Dim[0]))
 }
 
 // Gather picks rows of x [N, d] (or [N]) by index; -1 gives zeros.
 func Gather(x *Node, at Index) *Node { return Apply(gatherDef{}, []*Node{x, at.ID}, at.inverse()...) }
 
+// scatterAddDef is never Onto: the plan makes that form of a sum.
 type scatterAddDef struct{ kernels.ScatterAdd }
 
 func (d scatterAddDef) Base() kernels.Kernel { return d.ScatterAdd }
 func (d scatterAddDef) Flow(input int) Flow {
-	if input == 0 || d.Onto && input == 1 {
+	if input == 0 {
 		return Flows
 	}
 	return Stops
 }
 
 func (d scatterAddDef) Pull(c *Pull) []*Node {
-	r := make([]*Node, len(c.in))
-	k := 0
-	if d.Onto {
-		r[0] = c.Grad()
-		k = 1
-	}
-	r[k] = Apply(gatherDef{}, []*Node{c.Grad(), c.In(k + 1)}, c.Inputs()[k+2:]...)
-	return r
+	return c.first(Apply(gatherDef{}, []*Node{c.Grad(), c.In(1)}, c.Inputs()[2:]...))
 }
 
-func scatterAdd(onto, g, id *Node, inverse []*Node, rows int) *Node {
-	k := kernels.ScatterAdd{Rows: rows, Sorted: len(inverse) > 0, Onto: onto != nil}
-	in := append([]*Node{g, id}, inverse...)
-	if onto != nil {
-		in = append([]*Node{onto}, in...)
-	}
-	return Apply(scatterAddDef{k}, in)
+func scatterAdd(g, id *Node, inverse []*Node, rows int) *Node {
+	k := kernels.ScatterAdd{Rows: rows, Sorted: len(inverse) > 0}
+	return Apply(scatterAddDef{k}, append([]*Node{g, id}, inverse...))
 }
 
 // ScatterAdd adds rows g [B, d] into a zero table [rows, d] by index.
 func ScatterAdd(g *Node, at Index, rows int) *Node {
-	return scatterAdd(nil, g, at.ID, at.inverse(), rows)
+	return scatterAdd(g, at.ID, at.inverse(), rows)
 }
 
 type segmentSumDef struct{ kernels.SegmentSum }
