@@ -94,25 +94,23 @@ type exec struct {
 
 // Load resolves the kernels. One block of scratch serves all instructions, since they run one after another.
 func (d *Device) Load(p *engine.Plan, b engine.Binding) (engine.Exec, error) {
-	arena := alignedBytes(p.Arena)
+	arena := memory(alignedBytes(p.Arena))
 	memoryOf := func(id engine.BufID) ([]byte, error) {
 		buf := p.Bufs[id]
-		var block []byte
+		var block engine.Mem = arena
 		switch buf.Kind {
-		case engine.Temp:
-			block = arena
 		case engine.Input:
-			block = b.Inputs.(memory)
+			block = b.Inputs
 		case engine.Output:
-			block = b.Outputs.(memory)
+			block = b.Outputs
 		case engine.Resident:
-			m, ok := b.Entry(buf.Name).(memory)
-			if !ok {
-				return nil, fmt.Errorf("%s is not in this device's memory", buf.Name)
-			}
-			block = m
+			block = b.Entry(buf.Name)
 		}
-		return block[buf.Offset:][:buf.Desc.Bytes():buf.Desc.Bytes()], nil
+		m, ok := block.(memory)
+		if !ok {
+			return nil, fmt.Errorf("%s %s is not in this device's memory", buf.Kind, buf.Name)
+		}
+		return m[buf.Offset:][:buf.Desc.Bytes():buf.Desc.Bytes()], nil
 	}
 	views := func(ids []engine.BufID) ([]kernelset.Tensor, error) {
 		t := make([]kernelset.Tensor, len(ids))
@@ -138,7 +136,7 @@ func (d *Device) Load(p *engine.Plan, b engine.Binding) (engine.Exec, error) {
 		most = max(most, d.set.Scratch(i.K, p.Descs(i.Out), p.Descs(i.In)))
 	}
 	scratch := alignedBytes(most)
-	e := &exec{plan: p, pool: d.pool, times: make([]time.Duration, len(p.Code))}
+	e := &exec{plan: p, pool: d.pool, work: []kernelset.Work{}, times: make([]time.Duration, len(p.Code))}
 	for at, i := range p.Code {
 		in, err := views(i.In)
 		if err != nil {
@@ -159,6 +157,9 @@ func (d *Device) Load(p *engine.Plan, b engine.Binding) (engine.Exec, error) {
 
 // Run runs the plan once.
 func (e *exec) Run(ctx context.Context) error {
+	if e.work == nil {
+		return errClosed
+	}
 	for _, w := range e.work {
 		for _, p := range w {
 			e.pool.run(p)
@@ -216,10 +217,12 @@ func nonFinite(ts []kernelset.Tensor) (bad, absent bool) {
 	return bad, absent
 }
 
+var errClosed = errors.New("the program is closed")
+
 // Close ends the exec; the device goes on.
 func (e *exec) Close() error {
 	if e.work == nil {
-		return errors.New("the program is closed already")
+		return errClosed
 	}
 	e.work, e.in, e.out = nil, nil, nil
 	return nil
