@@ -25,7 +25,8 @@ type onePass[T float] struct {
 	*logits[T]
 	g                  []T
 	lse, dx, dy, dbias []T
-	block              int // R
+	block              int    // R
+	dead               []bool // of each tile of columns: every one is absent
 	groups             [lseGroups]group[T]
 }
 
@@ -54,6 +55,7 @@ func (c *call[T]) logSumExpWithGrad(k kernels.LogSumExpWithGrad) Work {
 	if lseGroups*l.block*padded*size > maxGroupTiles || lseGroups*l.cols*l.d*size > maxGroupGrads {
 		return nil
 	}
+	l.dead = take[bool](c.arena, padded/logitCols)
 	for i := range l.groups {
 		l.groups[i] = group[T]{
 			e:        take[T](c.arena, l.block*padded),
@@ -67,6 +69,7 @@ func (c *call[T]) logSumExpWithGrad(k kernels.LogSumExpWithGrad) Work {
 		}
 	}
 	return append(l.prepare(),
+		once(l.findDead),
 		Phase{lseGroups, l.group},
 		cut(l.rows, l.d).phase(l.rest),
 		cut(l.cols, lseGroups*l.d).phase(l.total))
@@ -90,14 +93,48 @@ func (l *onePass[T]) group(n int) {
 	}
 	for i := lo; i < hi; i += l.block {
 		end := min(i+l.block, hi)
+		if l.allAbsent(i, end) {
+			l.clear(i, end)
+			continue
+		}
 		l.forward(g, i, end)
 		l.backward(g, i, end)
 	}
 }
 
+// findDead finds tiles of absent columns before the last live one: two lists of distinct ids, one behind the other, have padding in the middle.
+func (l *onePass[T]) findDead() {
+	clear(l.dead)
+	for j := 0; l.bias != nil && j < l.liveCols; j += logitCols {
+		dead := true
+		for _, b := range l.bias[j:min(j+logitCols, l.liveCols)] {
+			dead = dead && math.IsInf(float64(b), -1)
+		}
+		l.dead[j/logitCols] = dead
+	}
+}
+
+func (l *onePass[T]) allAbsent(i0, i1 int) bool {
+	for b := i0; b < i1; b++ {
+		if !l.absent(b) {
+			return false
+		}
+	}
+	return true
+}
+
+// clear writes what absent rows have.
+func (l *onePass[T]) clear(i0, i1 int) {
+	clear(l.lse[i0:i1])
+	clear(l.dx[i0*l.d : i1*l.d])
+}
+
 // tiles calls f for each tile of a block.
 func (l *onePass[T]) tiles(g *group[T], f func(e []T, j0, j1 int)) {
 	for j := 0; j < l.liveCols; j += logitCols {
+		if l.dead[j/logitCols] {
+			continue
+		}
 		f(g.e[j*l.block:][:l.block*logitCols], j, min(j+logitCols, l.liveCols))
 	}
 }
@@ -178,8 +215,7 @@ func (l *onePass[T]) send(g *group[T], r, b int) {
 // rest clears the outputs of the rows that no group has.
 func (l *onePass[T]) rest(lo, hi int) {
 	if lo = max(lo, l.liveRows); lo < hi {
-		clear(l.lse[lo:hi])
-		clear(l.dx[lo*l.d : hi*l.d])
+		l.clear(lo, hi)
 	}
 }
 
