@@ -6,6 +6,42 @@ import (
 	"nearfar/kernels"
 )
 
+// foldFills computes what depends on constants only: the seed of a gradient, the gradient of a mean or a sum. What remains depends on nothing, as
+// fuseLogSumExp asks, although it was written "of the shape of" something.
+func (c *code) foldFills() {
+	value := func(v *value) (float64, bool) {
+		if v.def == nil {
+			return 0, false
+		}
+		f, ok := v.def.k.(kernels.Fill)
+		return f.Value, ok
+	}
+	for _, n := range c.insts {
+		var result float64
+		ok := false
+		switch k := n.k.(type) {
+		case kernels.Reshape:
+			result, ok = value(n.in[0])
+		case kernels.Map:
+			i := k.Code[0]
+			var operands [3]float64
+			ok = k.Len() == 1 && n.out[0].desc.Type.IsFloat()
+			for at, operand := range []int8{i.A, i.B, i.C}[:i.Op.Arity()] {
+				if x, known := value(n.in[operand]); known {
+					operands[at] = x
+				} else {
+					ok = false
+				}
+			}
+			result = i.Op.Apply(operands[0], operands[1], operands[2], i.Imm)
+		}
+		if ok {
+			n.k, n.in = kernels.Fill{Value: result, Shape: n.out[0].desc}, nil
+		}
+	}
+	c.sort()
+}
+
 // foldConstants turns x + c, x · c, x - c and x / c with a constant c into one operand and an immediate.
 func (c *code) foldConstants() {
 	for _, n := range c.insts {
@@ -19,7 +55,7 @@ func (c *code) foldConstants() {
 		}
 		for side := range 2 {
 			x, fill := n.in[side], n.in[1-side]
-			if fill.def == nil || !x.desc.SameShape(n.out[0].desc) {
+			if fill.def == nil || !x.desc.SameShape(n.out[0].desc) || !x.desc.Type.IsFloat() { // indices alone have no precision
 				continue
 			}
 			f, ok := fill.def.k.(kernels.Fill)

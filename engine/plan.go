@@ -21,6 +21,9 @@ const (
 // makePlan rewrites, orders and places a program.
 func makePlan(c *code, ports []inputPort, options []PlanOption) *Plan {
 	on := func(o PlanOption) bool { return !slices.Contains(options, o) }
+	if on(WithoutMapFusion) {
+		c.foldFills()
+	}
 	if on(WithoutFactoring) {
 		c.factorSums()
 	}
