@@ -93,6 +93,25 @@ func TestFeeds(t *testing.T) {
 	})
 }
 
+// What was filled ahead and never copied to the device is not taken for what the device holds.
+func TestCancelBeforeANewEpoch(t *testing.T) {
+	everywhere(t, func(t *testing.T, start func(model) *run) {
+		slow := &epochs{name: "slow", period: 3}
+		r := start(feedModel(&clock{}, slow))
+		ctx, cancel := context.WithCancel(context.Background())
+		err := r.program.Run(ctx, 0, 10, func(step uint64, _ []float64) {
+			if step == 2 { // the inputs of step 3 are being filled
+				cancel()
+			}
+		})
+		if !errors.Is(err, context.Canceled) || !slices.Contains(slow.fills, 3) {
+			t.Fatalf("%v after the fills %v", err, slow.fills)
+		}
+		r.steps(4, 1)
+		close(t, "step 4", r.rows[0], []float64{303, 4}, 0)
+	})
+}
+
 // spy counts what is written to the input block.
 type spy struct {
 	engine.Device

@@ -1,9 +1,11 @@
 package engine_test
 
 import (
+	"math"
 	"testing"
 
 	"nearfar/engine"
+	"nearfar/engine/op"
 	"nearfar/engine/paranoid"
 	"nearfar/kernels"
 )
@@ -101,4 +103,38 @@ func TestGoldenCounts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A constant that is larger than what it meets keeps its shape; a chain that is too long for one Map is cut; a product that someone else reads
+// is not computed again inside a sum.
+func TestRewritesKnowTheirLimits(t *testing.T) {
+	everywhere(t, func(t *testing.T, start func(model) *run) {
+		r := start(func(b *engine.Builder) engine.Step {
+			s, chain := b.State("s", values(1, 2, 3), 3), b.State("chain", values(1), 1)
+			for range 40 {
+				chain = op.Tanh(op.Neg(chain))
+			}
+			g := bipartite(b)
+			x, z := op.SpMM(g, b.State("x", engine.Gaussian(1), users+items, width)), op.SpMM(g, b.State("z", engine.Gaussian(1), users+items, width))
+			return engine.Step{Outputs: []engine.Named{
+				{Name: "wide", Value: op.Mul(s, op.Fill(b.Graph, 2, b.Float(2, 3)))},
+				{Name: "chain", Value: chain},
+				{Name: "x", Value: x}, {Name: "z", Value: z}, {Name: "both", Value: op.Add(x, z)},
+			}}
+		}).steps(0, 1)
+		close(t, "wide", r.output("wide"), []float64{2, 4, 6, 2, 4, 6}, 0)
+		want := 1.0
+		for range 40 {
+			want = math.Tanh(-want)
+		}
+		close(t, "chain", r.output("chain"), []float64{want}, 1e-12)
+		both := r.output("x")
+		for i, v := range r.output("z") {
+			both[i] += v
+		}
+		close(t, "both", r.output("both"), both, 1e-12)
+		if n := r.count("SpMM"); n != 2 {
+			t.Errorf("%d SpMM, want 2", n)
+		}
+	})
 }

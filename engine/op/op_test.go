@@ -384,3 +384,26 @@ func TestForeignOperatorsAreRefused(t *testing.T) {
 		t.Errorf("Desc is %v", op.Desc(op.Exp(x)))
 	}
 }
+
+// A bound on the logits is promised only where unit rows, the absence of a bias and the range of a float32 allow it.
+func TestBound(t *testing.T) {
+	b := newBench(t)
+	x, bias := b.float("x", b.apart, 3, 2), b.float("bias", b.apart, 3)
+	for name, c := range map[string]struct {
+		s       op.Similarity
+		bounded bool
+	}{
+		"unit":            {op.Similarity{Scale: 10, Unit: true}, true},
+		"negative scale":  {op.Similarity{Scale: -10, Unit: true}, true},
+		"absent columns":  {op.Similarity{Scale: 10, Unit: true, Bias: bias}, true},
+		"any rows":        {op.Similarity{Scale: 10}, false},
+		"a bias":          {op.Similarity{Scale: 10, Unit: true, Bias: bias, FiniteBias: true}, false},
+		"low temperature": {op.Similarity{Scale: 100, Unit: true}, false},
+	} {
+		def, _, _, _ := op.Operator(op.LogSumExp(x, x, c.s))
+		bound := def.Base().(kernels.LogSumExp).Bound
+		if c.bounded != (bound > 0) || c.bounded && bound < 10 {
+			t.Errorf("%s: a bound of %v", name, bound)
+		}
+	}
+}
