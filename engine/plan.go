@@ -242,8 +242,11 @@ func (l *layout) instructions() {
 }
 
 func (l *layout) copyTo(id, from BufID, what string) {
-	k := kernels.Unary(kernels.Copy)
 	d := []kernels.Desc{l.plan.Bufs[from].Desc}
+	var k kernels.Kernel = kernels.Unary(kernels.Copy)
+	if !d[0].Type.IsFloat() { // a Map makes real numbers
+		k = kernels.Reshape{Shape: d[0]}
+	}
 	f, b := cost(k, d, d)
 	l.plan.Code = append(l.plan.Code, Instr{K: k, Out: []BufID{id}, In: []BufID{from}, InPlace: []int{-1}, FLOPs: f, Bytes: b, From: what})
 }

@@ -21,7 +21,6 @@ type Program struct {
 	feeding         *feeding
 	ring            string
 	guard           int // place of the guard among the scalars, -1 without
-	next            uint64
 }
 
 func compile(b *Builder, s Step, options []PlanOption) (*Program, error) {
@@ -188,6 +187,9 @@ func (p *Program) Output(name string, dst []float32) error {
 // OutputPart reads the first len(dst) elements of an output.
 func (p *Program) OutputPart(name string, dst []float32) error {
 	b, err := p.output(name)
+	if err == nil && len(dst) > b.Desc.Elems() {
+		err = fmt.Errorf("output %s is %v, which has no %d numbers", name, b.Desc, len(dst))
+	}
 	if err != nil {
 		return err
 	}
@@ -195,10 +197,13 @@ func (p *Program) OutputPart(name string, dst []float32) error {
 		return p.outputs.Read(bytesOf(dst), b.Offset)
 	}
 	w, err := p.Output64(name)
+	if err != nil {
+		return err
+	}
 	for i := range dst {
 		dst[i] = float32(w[i])
 	}
-	return err
+	return nil
 }
 
 func (p *Program) output(name string) (Buf, error) {
