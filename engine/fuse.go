@@ -205,7 +205,7 @@ func (c *code) fuseLogSumExp() {
 			continue
 		}
 		in := append([]*value{n.in[0], n.in[1], n.in[3]}, n.in[4:]...)
-		both := c.emit(kernels.LogSumExpWithGrad{Similarity: g.Similarity}, forward.from+" with its gradient", in...)
+		both := c.emit(kernels.LogSumExpWithGrad(g), forward.from+" with its gradient", in...)
 		if !c.runs(both) {
 			continue
 		}

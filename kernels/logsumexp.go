@@ -203,6 +203,6 @@ func (l LogSumExpWithGrad) Infer(in []Desc) ([]Desc, error) {
 
 func (l LogSumExpWithGrad) Ref(out, in []Tensor64) {
 	plain := append([]Tensor64{in[0], in[1]}, in[3:]...)
-	LogSumExp{l.Similarity}.Ref(out[:1], plain)
-	LogSumExpGrad{l.Similarity}.Ref(out[1:], append([]Tensor64{in[0], in[1], out[0], in[2]}, in[3:]...))
+	LogSumExp(l).Ref(out[:1], plain)
+	LogSumExpGrad(l).Ref(out[1:], append([]Tensor64{in[0], in[1], out[0], in[2]}, in[3:]...))
 }

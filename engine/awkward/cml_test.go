@@ -42,12 +42,6 @@ func (m *model) meta() *meta {
 		m.matrix("M/slope", 1), m.matrix("M/gamma", 1), m.matrix("M/beta", 1)}
 }
 
-func (w *meta) list() []*op.Node {
-	return []*op.Node{w.l1, w.l2, w.l3, w.r1, w.r2, w.r3, w.slope, w.gamma, w.beta}
-}
-
-func metaOf(l []*op.Node) *meta { return &meta{l[0], l[1], l[2], l[3], l[4], l[5], l[6], l[7], l[8]} }
-
 // behaviour is A_k of the users' side with D_r^-1/2 A D_c^-1/2, and its transposed.
 func (m *model) behaviour(k int) *op.Sparse {
 	edge := func(u, i int) bool { return (u*3+i*(k+2)+k)%4 == 0 || u%cI == i }
