@@ -23,7 +23,7 @@ type Options struct {
 	Data       string         `flag:"data" help:"folder with train.txt and test.txt, or one file; without it, the embedded amazon-electronics"`
 	Format     dataset.Format `flag:"format" default:"auto" choices:"auto,lightgcn,pairs" help:"'u i1 i2 ..' or 'u i [weight]' lines"`
 	Valid      string         `flag:"valid" help:"file of interactions to take out of train for validation"`
-	ValidRatio float64        `flag:"valid-ratio" default:"0.1" min:"0" below:"1" help:"share of each user's training interactions held out for validation, with -select valid"`
+	ValidRatio float64        `flag:"valid-ratio" default:"0.1" min:"0" below:"1" help:"share of each user's training interactions held out for validation, with -select valid and no validation file"`
 	Unseen     dataset.Unseen `flag:"unseen" default:"keep" choices:"keep,drop" help:"test items and users without training interactions: count as misses, or drop" source:"drop: SELFRec"`
 
 	Training

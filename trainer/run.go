@@ -83,15 +83,24 @@ type position struct {
 	Constants map[string]uint32 `json:"constants"`
 }
 
-// LoadData reads the data set that the options name.
+// LoadData reads the data set that the options name. It is an error where the split that is to select an epoch has nothing to rank: a run
+// would end with the last epoch and call it the best.
 func LoadData(o Options) (*dataset.Dataset, error) {
-	d := dataset.Options{Path: o.Data, Format: o.Format, Valid: o.Valid, Seed: o.Seed, Unseen: o.Unseen}
-	if o.Select == SelectValid {
+	const none = -1 // 0 would be the default share
+	d := dataset.Options{Path: o.Data, Format: o.Format, Valid: o.Valid, Seed: o.Seed, Unseen: o.Unseen, ValidRatio: none}
+	if o.Select == SelectValid && o.ValidRatio > 0 {
 		d.ValidRatio = o.ValidRatio
-	} else if d.Valid == "" {
-		d.ValidRatio = -1
 	}
-	return dataset.Load(d)
+	data, err := dataset.Load(d)
+	switch {
+	case err != nil || o.Epochs == 0:
+		return data, err
+	case o.Select == SelectValid && data.Valid.Len() == 0:
+		return nil, fmt.Errorf("-select valid has no validation split: -valid-ratio %g takes nothing from any user; raise it, name a file with -valid, or take the last epoch with -select last", o.ValidRatio)
+	case o.Select == SelectTest && data.Test.Len() == 0:
+		return nil, fmt.Errorf("-select test has no test split: %s holds training interactions only; take the last epoch with -select last", data.Path)
+	}
+	return data, nil
 }
 
 // Run trains. Where the context ends it writes a checkpoint and returns the context's error with what there is.

@@ -48,8 +48,8 @@ type Options struct {
 	Format Format
 	// Valid is a file of interactions that leave train and enter validation. Empty: the folder's valid.txt, if there is one.
 	Valid string
-	// ValidRatio of each user's training interactions, rounded down and never a user's last one, enters validation. For one file
-	// it is the share of all interactions, 0 meaning a tenth and a negative value none.
+	// ValidRatio of each user's training interactions, rounded down and never a user's last one, enters validation, unless a
+	// validation file says what does. For one file it is the share of all interactions, 0 meaning a tenth and a negative value none.
 	ValidRatio float64
 	// TestRatio is the share of all interactions of one file that enters test, with the same two exceptions. A folder has its
 	// own test.txt.
@@ -77,8 +77,6 @@ func (o *Options) verify() error {
 		return fmt.Errorf("dataset: unseen %q is neither keep nor drop", o.Unseen)
 	case !(o.ValidRatio < 1) || !(o.TestRatio < 1):
 		return fmt.Errorf("dataset: validation ratio %g and test ratio %g must be below 1", o.ValidRatio, o.TestRatio)
-	case o.ValidRatio > 0 && o.Valid != "":
-		return fmt.Errorf("dataset: a validation ratio and a validation file (%s) exclude each other", o.Valid)
 	}
 	return nil
 }
@@ -186,8 +184,6 @@ func (at *location) explicit(o Options) error {
 		return fmt.Errorf("a validation file (%s) needs a folder with train.txt: a single file (%s) is split at random", o.Valid, o.Path)
 	case o.Valid != "":
 		at.valid = fileAt(o.Valid)
-	case o.ValidRatio > 0 && at.valid.name != "":
-		return fmt.Errorf("%s is there already: a validation ratio would replace it; remove one of them", at.valid.shown)
 	}
 	return nil
 }

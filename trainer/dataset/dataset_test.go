@@ -161,13 +161,11 @@ func TestBadInput(t *testing.T) {
 func TestBadOptions(t *testing.T) {
 	dir := folder(t, map[string]string{"train.txt": "1 2 3 4\n", "valid.txt": "1 2\n", "one": "1 2\n1 3\n"})
 	for name, o := range map[string]Options{
-		"unseen":                       {Unseen: "maybe"},
-		"validation ratio of 1":        {ValidRatio: 1},
-		"test ratio above 1":           {TestRatio: 2},
-		"validation by file and ratio": {Valid: "x", ValidRatio: .1},
-		"validation file replaced":     {Path: dir, ValidRatio: .1},
-		"validation file missing":      {Path: dir, Valid: filepath.Join(dir, "nowhere")},
-		"validation file of one file":  {Path: filepath.Join(dir, "one"), Valid: filepath.Join(dir, "valid.txt")},
+		"unseen":                      {Unseen: "maybe"},
+		"validation ratio of 1":       {ValidRatio: 1},
+		"test ratio above 1":          {TestRatio: 2},
+		"validation file missing":     {Path: dir, Valid: filepath.Join(dir, "nowhere")},
+		"validation file of one file": {Path: filepath.Join(dir, "one"), Valid: filepath.Join(dir, "valid.txt")},
 	} {
 		if _, err := Load(o); err == nil {
 			t.Errorf("%s: no error", name)
