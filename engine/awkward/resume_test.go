@@ -115,7 +115,7 @@ func TestKilledRunsEndInTheSameBits(t *testing.T) {
 				if attempt > 500 {
 					t.Fatalf("the run does not end: killed %d times", kills)
 				}
-				if ended := killChild(t, path, c.how, c.float, luck); ended {
+				if ended := killChild(t, path, c.how, c.float, window(attempt, luck)); ended {
 					break
 				}
 				kills++
@@ -150,8 +150,14 @@ func TestKilledRunsEndInTheSameBits(t *testing.T) {
 	}
 }
 
+// window is how long a run may live: 20 to 140 ms at first, and more with each attempt, since under the race detector or on a busy machine a
+// process needs longer than that to begin.
+func window(attempt int, luck *rand.Rand) time.Duration {
+	return time.Duration((20+luck.IntN(120))*(1+attempt/5)) * time.Millisecond
+}
+
 // killChild starts this test's binary as a training run and kills it after a while, unless it has ended by itself.
-func killChild(t *testing.T, path string, how rounds, float kernels.DType, luck *rand.Rand) (ended bool) {
+func killChild(t *testing.T, path string, how rounds, float kernels.DType, after time.Duration) (ended bool) {
 	t.Helper()
 	child := exec.Command(os.Args[0])
 	child.Env = append(os.Environ(), childPath+"="+path, childHow+"="+string(how), childFloat+"="+float.String())
@@ -168,7 +174,7 @@ func killChild(t *testing.T, path string, how rounds, float kernels.DType, luck 
 			t.Fatalf("the run failed: %v\n%s", err, complaints.String())
 		}
 		return true
-	case <-time.After(time.Duration(20+luck.IntN(120)) * time.Millisecond):
+	case <-time.After(after):
 		if err := child.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			t.Fatal(err)
 		}

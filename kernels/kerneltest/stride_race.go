@@ -3,4 +3,4 @@
 package kerneltest
 
 // RunAll runs one case in stride. The race detector slows the suite tenfold and looks at addresses, not at values.
-const stride = 3
+const stride = 12
