@@ -1,7 +1,9 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 
 	"nearfar/engine"
@@ -38,6 +40,9 @@ func (r *run) resume() error {
 	if len(last.Sums) != len(r.position.Sums) {
 		return fmt.Errorf("%s reports %d losses, this model %d: is it of another configuration?", r.Folder.File(runfolder.LastCheckpoint), len(last.Sums), len(r.position.Sums))
 	}
+	if last.Data != r.position.Data {
+		return fmt.Errorf("%s: the run was made on other data, or on another split of it, than %s is now", r.Folder.Path(), r.data.Path)
+	}
 	if err := r.store.Restore(states, last.Constants); err != nil {
 		return fmt.Errorf("%s: %w", r.Folder.File(runfolder.LastCheckpoint), err)
 	}
@@ -60,12 +65,20 @@ func (r *run) resume() error {
 	if err != nil {
 		return err
 	}
+	if len(r.Config) > 0 { // a second interruption goes on with the options of this one
+		if err := r.Folder.WriteConfig(r.Config); err != nil {
+			return err
+		}
+	}
 	r.metrics, err = r.Folder.OpenMetrics()
 	return err
 }
 
 func (r *run) readCheckpoint(file string) (p position, states []engine.Saved, err error) {
 	entries, err := runfolder.ReadCheckpoint(r.Folder.File(file), &p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return p, nil, fmt.Errorf("%s has no %s: the run ended before its first evaluation, or its model does not train; start it anew", r.Folder.Path(), file)
+	}
 	for _, e := range entries {
 		states = append(states, engine.Saved(e))
 	}

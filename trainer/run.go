@@ -25,7 +25,7 @@ type Job struct {
 	Options Options
 	Name    string         // of the model
 	Model   models.Options // its options
-	Config  []byte         // the resolved configuration, for the run's folder
+	Config  []byte         // the resolved configuration, which a resumed run leaves in its folder
 	Console *progress.Console
 	Log     *zap.Logger
 	// Folder receives the run; nil leaves nothing on disk.
@@ -81,6 +81,7 @@ type position struct {
 	TrainTime float64   `json:"train_seconds"`
 	// Constants are checksums of what is rebuilt from the data, so that a resume on other data is noticed.
 	Constants map[string]uint32 `json:"constants"`
+	Data      uint32            `json:"data"` // checksum of the data set: not every model has a constant that shows another one
 }
 
 // LoadData reads the data set that the options name. It is an error where the split that is to select an epoch has nothing to rank: a run
@@ -141,6 +142,7 @@ func (r *run) build(device engine.Device) (err error) {
 	r.store = engine.NewStore(device, kernels.Float32, r.Options.Seed)
 	r.position.Device = device.Name()
 	r.position.Best = math.Inf(-1)
+	r.position.Data = r.data.Checksum()
 	if r.model.StepsPerEpoch() > 0 && r.Options.Epochs > 0 {
 		if r.train, err = BuildTraining(r.store, r.model, r.Options); err != nil {
 			return fmt.Errorf("%s: %w", r.Name, err)

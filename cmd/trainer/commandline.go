@@ -5,9 +5,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"go.yaml.in/yaml/v3"
 
 	"nearfar/models"
 	"nearfar/trainer"
@@ -22,11 +26,11 @@ type choice struct {
 	_      struct{} `title:"Model"`
 	Model  string   `flag:"model" default:"lightgcn" help:"what to train; 'trainer models' lists them"`
 	Config string   `flag:"config" help:"YAML file of options by the same names; the command line wins"`
-	Resume string   `flag:"resume" help:"folder of a run to continue, with its own options; -epochs and others may be given anew"`
+	Resume string   `flag:"resume" help:"folder of a run to continue, with its own options; -epochs, -patience, -lr and a few others may be given anew"`
 }
 
 // embeddedDefaults are for a run without -data: the embedded set is 40 times smaller than those that the models' defaults were published on, so
-// steps are smaller, and a contrast weighs less.
+// steps are smaller.
 type embeddedDefaults struct {
 	_ struct{} `defaults:"batch=512 epochs=100 lr=0.002 eval-every=2" source:"for the embedded data set"`
 }
@@ -43,8 +47,19 @@ type commandLine struct {
 
 // parse reads the arguments in two passes: first which model and which data, then everything.
 func parse(args []string) (*commandLine, error) {
-	c := &commandLine{}
 	peek := peekFlags(args, "model", "data", "config", "resume")
+	if run := peek["resume"]; run != "" {
+		if _, err := runfolder.Open(run); err != nil {
+			return nil, misused("-resume: %w", err)
+		}
+		made, err := peekYAML(filepath.Join(run, runfolder.Config), "model")
+		if err != nil {
+			return nil, err
+		}
+		if model := peek["model"]; model != "" && model != made["model"] {
+			return nil, misused("-model %s: the run in %s is of %s; leave -model out", model, run, made["model"])
+		}
+	}
 	files := configFiles(peek)
 	for _, path := range files {
 		fromFile, err := peekYAML(path, "model", "data")
@@ -65,14 +80,8 @@ func parse(args []string) (*commandLine, error) {
 	if !ok {
 		return nil, misused("no model %q%s: 'trainer models' lists them", name, suggestion(name, models.Names()))
 	}
-	c.spec, c.model = spec, spec.Options()
-	c.flags = flag.NewFlagSet("trainer", flag.ContinueOnError)
-	structs := []any{&c.choice, &c.Options, c.model}
-	if peek["data"] == "" && c.hasTraining() {
-		structs = append(structs, embedded(name))
-	}
-	var err error
-	if c.set, err = option.Bind(c.flags, structs...); err != nil {
+	c, err := bind(spec, peek["data"] == "")
+	if err != nil {
 		return nil, err
 	}
 	if err := c.set.Parse(args); err != nil {
@@ -86,6 +95,14 @@ func parse(args []string) (*commandLine, error) {
 			return nil, &usageError{err}
 		}
 	}
+	if c.Resume != peek["resume"] {
+		return nil, misused("resume: %s stands in a configuration; -resume belongs on the command line", c.Resume)
+	}
+	if c.Resume != "" {
+		if err := c.checkRenewed(peek["data"] == ""); err != nil {
+			return nil, err
+		}
+	}
 	if rest := c.flags.Args(); len(rest) > 0 {
 		return nil, misused("unexpected %q: options begin with a dash, and a boolean's value follows =", rest[0])
 	}
@@ -96,6 +113,40 @@ func parse(args []string) (*commandLine, error) {
 		return nil, &usageError{err}
 	}
 	return c, nil
+}
+
+// bind makes the command line of a model, with every option at its default.
+func bind(spec models.Spec, embedded bool) (*commandLine, error) {
+	c := &commandLine{spec: spec, model: spec.Options(), flags: flag.NewFlagSet("trainer", flag.ContinueOnError)}
+	structs := []any{&c.choice, &c.Options, c.model}
+	if embedded && c.hasTraining() {
+		structs = append(structs, new(embeddedDefaults))
+	}
+	var err error
+	c.set, err = option.Bind(c.flags, structs...)
+	return c, err
+}
+
+// renewable are the options that a resumed run may be given anew: how long it lasts, what it prints, where its data and machine are. With
+// another value of any other, what is in its checkpoint would mean something else: a step another batch, the best epoch another metric.
+var renewable = []string{"epochs", "patience", "warmup", "eval-every", "k", "lr", "threads", "gpu", "require-gpu", "data", "valid", "config", "resume"}
+
+// checkRenewed refuses a resumed run's options that differ from those it was made with and are not renewable.
+func (c *commandLine) checkRenewed(embedded bool) error {
+	made, err := bind(c.spec, embedded)
+	if err != nil {
+		return err
+	}
+	if err := made.set.LoadYAML(filepath.Join(c.Resume, runfolder.Config)); err != nil {
+		return &usageError{err}
+	}
+	for _, o := range c.set.Options() {
+		was, is := made.set.Lookup(o.Name).Value(), o.Value()
+		if was != is && !slices.Contains(renewable, o.Name) {
+			return misused("-%s %s: the run in %s has %q and keeps it; only these may be given anew: %s", o.Name, is, c.Resume, was, strings.Join(renewable, ", "))
+		}
+	}
+	return nil
 }
 
 // hasTraining tells models that train from those that count.
@@ -134,6 +185,25 @@ func peekFlags(args []string, names ...string) map[string]string {
 		}
 	}
 	return found
+}
+
+// peekYAML finds top-level string keys of a configuration before its options are known. What is wrong with the file is said later, with its place.
+func peekYAML(path string, keys ...string) (map[string]string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]string{}
+	var all map[string]yaml.Node
+	if yaml.Unmarshal(b, &all) != nil {
+		return found, nil
+	}
+	for _, k := range keys {
+		if n, ok := all[k]; ok && n.Kind == yaml.ScalarNode {
+			found[k] = n.Value
+		}
+	}
+	return found, nil
 }
 
 func suggestion(name string, names []string) string {

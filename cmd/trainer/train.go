@@ -79,13 +79,13 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // create makes the run's folder with its resolved configuration, or opens the one to resume.
 func (c *commandLine) create(data *dataset.Dataset) (*runfolder.Folder, []byte, error) {
-	if c.Resume != "" {
-		folder, err := runfolder.Open(c.Resume)
-		return folder, nil, err
-	}
-	config, err := c.set.Resolved()
+	config, err := c.resolved()
 	if err != nil {
 		return nil, nil, err
+	}
+	if c.Resume != "" {
+		folder, err := runfolder.Open(c.Resume)
+		return folder, config, err
 	}
 	path := c.Out
 	if path == "" {
@@ -95,6 +95,24 @@ func (c *commandLine) create(data *dataset.Dataset) (*runfolder.Folder, []byte, 
 	}
 	folder, err := runfolder.Create(path, config)
 	return folder, config, err
+}
+
+// resolved is the configuration that a run keeps. Its paths are absolute, so that the run can be resumed from another working directory.
+func (c *commandLine) resolved() ([]byte, error) {
+	for _, path := range []*string{&c.Data, &c.Valid} {
+		if *path == "" {
+			continue
+		}
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return nil, fmt.Errorf("run folder: %w", err)
+		}
+		*path = absolute
+	}
+	resume := c.Resume
+	c.Resume = ""
+	defer func() { c.Resume = resume }()
+	return c.set.Resolved()
 }
 
 // reserve makes a new folder called name, or name-2, name-3 and so on: a sweep may start several runs in one second.

@@ -1,7 +1,9 @@
 package dataset
 
 import (
+	"encoding/binary"
 	"fmt"
+	"io"
 	"slices"
 )
 
@@ -106,3 +108,10 @@ func (x *Interactions) minus(y *Interactions) *Interactions {
 
 // overlap is the number of interactions that x and y share.
 func (x *Interactions) overlap(y *Interactions) int { return x.Len() - x.minus(y).Len() }
+
+// hash writes the set to a checksum. A write to a hash does not fail.
+func (x *Interactions) hash(w io.Writer) {
+	for _, numbers := range []any{int64(x.Users()), int64(x.Items), x.Ptr, x.Item} {
+		_ = binary.Write(w, binary.LittleEndian, numbers)
+	}
+}

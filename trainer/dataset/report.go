@@ -2,6 +2,8 @@ package dataset
 
 import (
 	"fmt"
+	"hash/crc32"
+	"io"
 	"strconv"
 	"strings"
 )
@@ -33,6 +35,20 @@ func (d *Dataset) Len() int { return d.Train.Len() + d.Valid.Len() + d.Test.Len(
 // Density is the share of the users x items matrix that the interactions of the three sets fill.
 func (d *Dataset) Density() float64 {
 	return float64(d.Len()) / (float64(d.Users()) * float64(d.Items()))
+}
+
+// Checksum is a CRC-32C of the ids and the three sets: it tells whether a run that goes on has the data that it began with.
+func (d *Dataset) Checksum() uint32 {
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	for _, ids := range [][]string{d.UserID, d.ItemID} {
+		for _, id := range ids {
+			_, _ = io.WriteString(sum, id+"\n")
+		}
+	}
+	for _, x := range []*Interactions{d.Train, d.Valid, d.Test} {
+		x.hash(sum)
+	}
+	return sum.Sum32()
 }
 
 // String reports the data set: its size, its files, and a line for every count that is not zero.

@@ -66,14 +66,22 @@ func Create(path string, config []byte) (*Folder, error) {
 	if err := os.MkdirAll(filepath.Dir(f.File(LastCheckpoint)), 0o755); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
-	err = replaceFile(f.File(Config), func(w io.Writer) error {
+	if err := f.WriteConfig(config); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// WriteConfig replaces config.yaml, below the mark.
+func (f *Folder) WriteConfig(config []byte) error {
+	err := replaceFile(f.File(Config), func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "%s%d\n%s", mark, layout, config)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("run folder: %w", err)
+		return fmt.Errorf("run folder: %w", err)
 	}
-	return f, nil
+	return nil
 }
 
 // Open finds a run that Create made.
