@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"nearfar/engine/op"
 	"nearfar/kernels"
@@ -45,6 +46,9 @@ func (b *Builder) resident(name string, kind EntryKind, d kernels.Desc, fill fun
 		b.fail(err)
 	}
 	if n := b.byName[name]; n != nil {
+		if b.leaves[n].kind != Resident {
+			b.fail(fmt.Errorf("%q is the name of a feed's port already", name))
+		}
 		return n
 	}
 	n := op.Leaf(b.Graph, name, d)
@@ -63,9 +67,8 @@ func (b *Builder) real(name string, kind EntryKind, init Init, dims []int) *op.N
 
 // Param is a trainable tensor.
 func (b *Builder) Param(name string, init Init, dims ...int) *op.Node {
-	known := b.byName[name] != nil
 	n := b.real(name, State, init, dims)
-	if !known {
+	if !slices.Contains(b.params, n) {
 		b.params = append(b.params, n)
 	}
 	return n

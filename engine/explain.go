@@ -13,10 +13,7 @@ func (p *Plan) Explain(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "#\tkernel\toutputs\tinputs\tMB\tMFLOP\tin place\tfrom")
 	var flops, bytes int64
-	counts := map[string]int{}
 	for k, i := range p.Code {
-		name, _, _ := strings.Cut(i.K.Name(), "(")
-		counts[name]++
 		flops, bytes = flops+i.FLOPs, bytes+i.Bytes
 		place := ""
 		for o, in := range i.InPlace {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"slices"
 
 	"nearfar/kernels"
@@ -70,7 +71,7 @@ func (c *code) foldConstants() {
 				r = kernels.MapInstr{Op: kernels.Scale, Imm: f.Value}
 			case i.Op == kernels.Sub && side == 0:
 				r = kernels.MapInstr{Op: kernels.AddImm, Imm: -f.Value}
-			case i.Op == kernels.Div && side == 0 && f.Value != 0:
+			case i.Op == kernels.Div && side == 0 && math.Abs(f.Value) >= 0x1p-126: // below it 1/c is no float32
 				r = kernels.MapInstr{Op: kernels.Scale, Imm: 1 / f.Value}
 			}
 			if r.Op != kernels.NoOp {

@@ -220,7 +220,7 @@ func descs(v []*value) []kernels.Desc {
 	return d
 }
 
-// lift reads a step into code.
+// liftStep reads a step into code.
 func liftStep(b *Builder, s Step) *code {
 	l := &lifter{code: &code{device: b.Store.Device}, b: b, values: map[*op.Node]*value{}, known: map[numbered]*inst{}}
 	for _, o := range s.Outputs {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -15,7 +16,6 @@ type Program struct {
 	Scalars []string // names of what each step reports
 
 	store           *Store
-	builder         *Builder
 	exec            Exec
 	inputs, outputs Mem
 	feeding         *feeding
@@ -28,7 +28,7 @@ func compile(b *Builder, s Step, options []PlanOption) (*Program, error) {
 	c := liftStep(b, s)
 	plan := makePlan(c, f.ports, options)
 	plan.Input = f.bytes
-	p := &Program{Plan: plan, store: b.Store, builder: b, feeding: f, guard: -1}
+	p := &Program{Plan: plan, store: b.Store, feeding: f, guard: -1}
 	for i, n := range s.Scalars {
 		p.Scalars = append(p.Scalars, n.Name)
 		if n.Name == guardName {
@@ -38,19 +38,21 @@ func compile(b *Builder, s Step, options []PlanOption) (*Program, error) {
 	if len(s.Scalars) > 0 {
 		p.ring = fmt.Sprintf("%s/%d", ringName, len(s.Scalars))
 	}
-	dev := b.Store.Device
-	var err error
-	if p.inputs, err = dev.Alloc(max(plan.Input, alignment), "the input block"); err != nil {
-		return nil, err
-	}
-	if p.outputs, err = dev.Alloc(max(plan.Out, alignment), "the output block"); err != nil {
-		return nil, err
-	}
-	p.exec, err = dev.Load(plan, Binding{Inputs: p.inputs, Outputs: p.outputs, Entry: func(name string) Mem { return b.Store.byName[name].mem }})
-	if err != nil {
-		return nil, err
+	if err := p.load(b.Store); err != nil {
+		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
+}
+
+func (p *Program) load(s *Store) (err error) {
+	if p.inputs, err = s.Device.Alloc(max(p.Plan.Input, alignment), "the input block"); err != nil {
+		return err
+	}
+	if p.outputs, err = s.Device.Alloc(max(p.Plan.Out, alignment), "the output block"); err != nil {
+		return err
+	}
+	p.exec, err = s.Device.Load(p.Plan, Binding{Inputs: p.inputs, Outputs: p.outputs, Entry: func(name string) Mem { return s.byName[name].mem }})
+	return err
 }
 
 // NonFiniteError says that a step's loss or gradient was NaN or infinite. The step changed nothing.
@@ -231,12 +233,16 @@ func (p *Program) Output64(name string) ([]float64, error) {
 // Exec is the loaded plan, for profiles.
 func (p *Program) Exec() Exec { return p.exec }
 
-// Close frees the program's memory; the Store's stays.
+// Close ends the program and then frees its memory; the Store's stays.
 func (p *Program) Close() error {
+	var errs []error
+	if p.exec != nil {
+		errs = append(errs, p.exec.Close())
+	}
 	for _, m := range []Mem{p.inputs, p.outputs} {
-		if err := m.Free(); err != nil {
-			return err
+		if m != nil {
+			errs = append(errs, m.Free())
 		}
 	}
-	return p.exec.Close()
+	return errors.Join(errs...)
 }

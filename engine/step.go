@@ -103,18 +103,24 @@ func (b *Builder) guard() *op.Node {
 	return g
 }
 
-// guarded keeps a state as it was in a step that is not finite. Optimisers have a gate, which is every Minimise's together; a Put writes its old rows back, so that it
-// stays in place.
+// guarded keeps a state as it was in a step that is not finite. Optimisers have a gate of their own, which every Minimise's joins; a Put writes its
+// old rows back, so that it stays in place.
 func (b *Builder) guarded(u Update) *op.Node {
 	if len(b.guards) == 0 {
 		return u.Next
 	}
 	def, in, _, ok := op.Operator(u.Next)
 	if ok && isOptimiser(def.Base()) {
-		if len(b.guards) == 1 {
+		gate := in[len(in)-1] // the gate is the last input
+		switch {
+		case len(b.guards) == 1 && gate == b.guards[0]:
 			return u.Next
+		case slices.Contains(b.guards, gate):
+			gate = b.guard()
+		default: // the model's own
+			gate = op.Mul(gate, b.guard())
 		}
-		gated := append(slices.Clone(in[:len(in)-1]), b.guard()) // the gate is the last input
+		gated := append(slices.Clone(in[:len(in)-1]), gate)
 		return op.OptimiserStep(def.Base(), gated...)[op.OutputIndex(u.Next)]
 	}
 	if ok && def.Base() == (kernels.Put{}) && in[0] == u.State {
@@ -128,7 +134,7 @@ const Window = 64
 
 const ringName = "engine/scalars"
 
-type ringFeed struct{ width int }
+type ringFeed struct{}
 
 func (ringFeed) Ports() []Port { return []Port{{"engine/scalars/at", kernels.Of(kernels.Int32, 1)}} }
 func (ringFeed) Fill(t uint64, out []Slot) error {
@@ -145,7 +151,7 @@ func (b *Builder) ring(scalars []Named) Update {
 		row[i] = op.Reshape(s.Value, 1, 1)
 	}
 	ring := b.Scratch(fmt.Sprintf("%s/%d", ringName, len(scalars)), Window, len(scalars))
-	return Update{ring, op.Put(ring, op.Concat(1, row...), b.Feed(ringFeed{len(scalars)})[0])}
+	return Update{ring, op.Put(ring, op.Concat(1, row...), b.Feed(ringFeed{})[0])}
 }
 
 // Build makes a program over a Store. A mistake in the model, an operator without a needed derivative, or one that the device cannot run

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"unsafe"
@@ -12,6 +13,8 @@ import (
 
 // EntryKind says what happens to an entry of the Store over a run's life.
 type EntryKind uint8
+
+func (k EntryKind) String() string { return [...]string{"state", "constant", "scratch"}[k] }
 
 const (
 	State   EntryKind = iota // survives a step and is in the checkpoint
@@ -52,7 +55,7 @@ func (s *Store) Entry(name string) *Entry { return s.byName[name] }
 func (s *Store) ensure(name string, kind EntryKind, d kernels.Desc, fill func() []byte) (*Entry, error) {
 	if e := s.byName[name]; e != nil {
 		if e.Desc != d || e.Kind != kind {
-			return nil, fmt.Errorf("%q is %v in the store and asked for as %v", name, e.Desc, d)
+			return nil, fmt.Errorf("%q is a %v %v in the store and asked for as a %v %v", name, e.Kind, e.Desc, kind, d)
 		}
 		return e, nil
 	}
@@ -63,7 +66,7 @@ func (s *Store) ensure(name string, kind EntryKind, d kernels.Desc, fill func() 
 	e := &Entry{Name: name, Kind: kind, Desc: d, mem: mem}
 	if b := fill(); b != nil {
 		if err := mem.Write(0, b); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, errors.Join(fmt.Errorf("%s: %w", name, err), mem.Free())
 		}
 		if kind == Const {
 			e.sum = crc32.Checksum(b, castagnoli)

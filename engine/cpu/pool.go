@@ -34,7 +34,7 @@ func newPool(threads int) *pool {
 }
 
 func (p *pool) run(phase kernelset.Phase) {
-	if len(p.wake) == 0 || phase.Chunks == 1 {
+	if len(p.wake) == 0 || phase.Chunks <= 1 { // none for an empty tensor
 		for c := range phase.Chunks {
 			phase.Run(c)
 		}

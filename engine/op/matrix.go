@@ -56,8 +56,14 @@ type Sparse struct {
 	Transposed         *Sparse
 }
 
-// Symmetric marks s as its own transposed.
-func (s *Sparse) Symmetric() *Sparse { s.Transposed = s; return s }
+// Symmetric marks s as its own transposed. Its pattern and values are the caller's promise; its two scales must be one node.
+func (s *Sparse) Symmetric() *Sparse {
+	if s.RowScale != s.ColScale {
+		fail("Sparse: a matrix whose rows and columns are scaled differently is not symmetric: give Sparse.Transposed")
+	}
+	s.Transposed = s
+	return s
+}
 
 func (s *Sparse) kernel() kernels.SpMM {
 	return kernels.SpMM{Scaled: s.RowScale != nil, Valued: s.Val != nil}

@@ -110,14 +110,14 @@ func (c *call[T]) matMul(k kernels.MatMul) Work {
 	if k.TransA {
 		aRow, aCol = 1, m
 	}
-	cols := span{n, min(n, blockCols)}
-	rows := span{m, min(m, max(48, roundUp(blockWork/max(1, cols.part*inner), 6)))}
-	parts := span{inner, inner}
+	cols := span{n, max(1, min(n, blockCols))}
+	rows := span{m, max(1, min(m, max(48, roundUp(blockWork/max(1, cols.part*inner), 6))))}
+	parts := span{inner, max(1, inner)}
 	if batch*rows.chunks()*cols.chunks() <= splits/2 && inner >= 64*splits && m*n <= inner*8 {
 		parts.part = (inner + splits - 1) / splits
 		out = take[T](c.arena, parts.chunks()*batch*m*n)
 	}
-	nr, nc, np := rows.chunks(), cols.chunks(), parts.chunks()
+	nr, nc, np := rows.chunks(), cols.chunks(), max(1, parts.chunks()) // a sum of nothing is 0
 	blocks := span{batch * nr * nc * np, max(1, blockWork/max(1, rows.part*cols.part*parts.part))}
 	w = append(w, blocks.phase(func(lo, hi int) {
 		for at := lo; at < hi; at++ {
