@@ -3,9 +3,11 @@ package trainer
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"nearfar/engine"
 	"nearfar/trainer/dataset"
+	"nearfar/trainer/evaluate"
 )
 
 // Selection says which epoch's parameters a run reports.
@@ -66,22 +68,18 @@ type Running struct {
 
 // Check finds what the options' own bounds cannot see.
 func (o *Options) Check() error {
-	if o.Epochs > 0 && o.Select != SelectLast && !slices.Contains(o.metrics(), o.Metric) {
-		return fmt.Errorf("-metric %s is not measured: choose one of %v, or add its cutoff to -k", o.Metric, o.metrics())
-	}
 	if len(o.K) == 0 {
 		return fmt.Errorf("-k is empty: give at least one cutoff")
 	}
-	return nil
-}
-
-func (o *Options) metrics() (names []string) {
-	for _, k := range o.K {
-		for _, m := range []string{"Recall", "NDCG", "Precision", "HitRate"} {
-			names = append(names, fmt.Sprintf("%s@%d", m, k))
+	for i, k := range o.K {
+		if slices.Contains(o.K[:i], k) {
+			return fmt.Errorf("-k has %d twice", k)
 		}
 	}
-	return names
+	if names := evaluate.Names(o.K); o.Epochs > 0 && !slices.Contains(names, o.Metric) {
+		return fmt.Errorf("-metric %s is not measured: choose one of %s, or add its cutoff to -k", o.Metric, strings.Join(names, ", "))
+	}
+	return checkGPU(o.GPU)
 }
 
 // optimiser is the update rule that the options name.

@@ -195,7 +195,11 @@ func (r *run) loop(ctx context.Context) error {
 				return err
 			}
 		}
-		if r.position.Step >= total || r.exhausted() {
+		if r.position.Step >= total {
+			return nil
+		}
+		if r.exhausted() {
+			r.Log.Info(fmt.Sprintf("training ends: no better epoch than %d in %d evaluations (-patience %d)", r.position.BestEpoch, r.position.Worse, r.Options.Patience))
 			return nil
 		}
 		if err := r.epoch(ctx, int(steps-r.position.Step%steps)); err != nil {
@@ -233,6 +237,15 @@ func (r *run) interrupted(err error) error {
 	}
 	if r.Folder != nil && errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%w at step %d: go on with -resume %s", ErrInterrupted, r.position.Step, r.Folder.Path())
+	}
+	return err
+}
+
+// unreported is the error of a run that has trained and could not be reported on. Its last checkpoint is complete, and not to be written
+// again: the Store may hold the best epoch's parameters by now.
+func (r *run) unreported(err error) error {
+	if r.Folder != nil && r.train != nil && errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w after training, before the report: make it with -resume %s", ErrInterrupted, r.Folder.Path())
 	}
 	return err
 }
@@ -279,16 +292,18 @@ func (r *run) targets() (split string, targets *dataset.Interactions) {
 	return "test", r.data.Test
 }
 
-// rank is full ranking. What is masked at test follows -mask; at validation it is train, since the targets are validation's.
+// rank is full ranking. What is masked at test follows -mask. At validation it is always train: unmasked, what a model has learned by heart
+// would crowd out the targets, and the epoch that has learned least would be selected.
 func (r *run) rank(ctx context.Context, targets *dataset.Interactions) (*evaluate.Report, error) {
 	if err := r.scorer.refresh(ctx); err != nil {
 		return nil, err
 	}
 	var mask []*dataset.Interactions
-	if r.Options.Mask != "none" {
+	atTest := targets == r.data.Test
+	if r.Options.Mask != "none" || !atTest {
 		mask = append(mask, r.data.Train)
 	}
-	if r.Options.Mask == "train+valid" && targets == r.data.Test {
+	if r.Options.Mask == "train+valid" && atTest {
 		mask = append(mask, r.data.Valid)
 	}
 	return evaluate.Rank(ctx, r.scorer, evaluate.Protocol{Targets: targets, Mask: mask, K: r.Options.K, Seed: r.Options.Seed, Threads: r.Options.Threads})
@@ -338,11 +353,14 @@ func (r *run) evaluateEpoch(ctx context.Context, epoch int) error {
 	return nil
 }
 
-// geometry measures the embeddings that rank.
+// geometry measures the embeddings that rank; nothing where there is one user or one item, which have no pairs.
 func (r *run) geometry() (map[string]float64, error) {
 	users, items, err := r.scorer.read()
 	if err != nil {
 		return nil, err
+	}
+	if users.N < 2 || items.N < 2 {
+		return nil, nil
 	}
 	g, err := evaluate.Measure(users, items, r.data.Train, r.Options.Seed)
 	return map[string]float64{"alignment": g.Alignment, "user_uniformity": g.UserUniformity, "item_uniformity": g.ItemUniformity,
@@ -372,7 +390,7 @@ func (r *run) finish(ctx context.Context, res *Result) error {
 		}
 		report, err := r.rank(ctx, split.targets)
 		if err != nil {
-			return err
+			return r.unreported(err)
 		}
 		*split.into = map[string]float64{}
 		for _, m := range report.Metrics {

@@ -18,6 +18,7 @@ import (
 
 	"nearfar/trainer"
 	"nearfar/trainer/dataset"
+	"nearfar/trainer/evaluate"
 	"nearfar/trainer/progress"
 	"nearfar/trainer/runfolder"
 )
@@ -136,34 +137,46 @@ func reserve(parent, name string) (string, error) {
 // report prints the table that ends a run.
 func report(w io.Writer, c *commandLine, data *dataset.Dataset, folder *runfolder.Folder, res trainer.Result) error {
 	fmt.Fprintf(w, "\n%s on %s, seed %d, %s\n", c.spec.Name, data.Name, res.Seed, selected(c, res))
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(t, "metric\t")
-	if res.Valid != nil {
-		fmt.Fprint(t, "valid\t")
+	users := data.Test.ActiveUsers()
+	columns := []column{{"valid", res.Valid}, {"test", res.Test}}
+	switch {
+	case res.Test == nil && res.Valid == nil:
+		_, err := fmt.Fprintf(w, "no split to evaluate on; training %.1f s, in all %.1f s\nrun: %s\n", res.TrainTime, res.WallTime, folder.Path())
+		return err
+	case res.Test == nil:
+		columns, users = columns[:1], data.Valid.ActiveUsers()
+	case res.Valid == nil:
+		columns = columns[1:]
 	}
-	if res.Test != nil {
-		fmt.Fprint(t, "test\t")
-	}
-	fmt.Fprintln(t)
-	for _, k := range c.K {
-		for _, m := range []string{"Recall", "NDCG", "Precision", "HitRate"} {
-			name := fmt.Sprintf("%s@%d", m, k)
-			fmt.Fprintf(t, "%s\t", name)
-			if res.Valid != nil {
-				fmt.Fprintf(t, "%.4f\t", res.Valid[name])
-			}
-			if res.Test != nil {
-				fmt.Fprintf(t, "%.4f\t", res.Test[name])
-			}
-			fmt.Fprintln(t)
-		}
-	}
-	if err := t.Flush(); err != nil {
+	if err := table(w, evaluate.Names(c.K), columns); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "full ranking of %d items, %s masked, mean over %d users; training %.1f s, in all %.1f s\nrun: %s\n", data.Items(),
-		strings.ReplaceAll(c.Mask, "none", "nothing"), res.TestUsers, res.TrainTime, res.WallTime, folder.Path())
+		strings.ReplaceAll(c.Mask, "none", "nothing"), users, res.TrainTime, res.WallTime, folder.Path())
 	return err
+}
+
+// column is one split's metrics.
+type column struct {
+	split  string
+	values map[string]float64
+}
+
+func table(w io.Writer, metrics []string, columns []column) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(t, "metric\t")
+	for _, c := range columns {
+		fmt.Fprint(t, c.split, "\t")
+	}
+	fmt.Fprintln(t)
+	for _, name := range metrics {
+		fmt.Fprint(t, name, "\t")
+		for _, c := range columns {
+			fmt.Fprintf(t, "%.4f\t", c.values[name])
+		}
+		fmt.Fprintln(t)
+	}
+	return t.Flush()
 }
 
 // selected says in words whose parameters the numbers are of.

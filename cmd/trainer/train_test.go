@@ -241,3 +241,26 @@ func TestInterruptLeavesACheckpoint(t *testing.T) {
 		t.Errorf("it printed a table:\n%s", &stdout)
 	}
 }
+
+// The table has a column for each split that there is.
+func TestTableOfMissingSplits(t *testing.T) {
+	data := small(t)
+	if err := os.Remove(filepath.Join(data, "test.txt")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ selection, want, not string }{
+		{"valid", "mean over 30 users", "test"},
+		{"last", "no split to evaluate on", "Recall"},
+	} {
+		t.Run(tt.selection, func(t *testing.T) {
+			got := runCommand(t, "-model", "bprmf", "-data", data, "-dim", "8", "-epochs", "1", "-select", tt.selection, "-out", filepath.Join(t.TempDir(), "run"))
+			if got.err != nil {
+				t.Fatal(got.err)
+			}
+			report, _, _ := strings.Cut(got.stdout, "run: ") // the folder's name may hold anything
+			if !strings.Contains(report, tt.want) || strings.Contains(report, tt.not) {
+				t.Errorf("want %q and no %q:\n%s", tt.want, tt.not, report)
+			}
+		})
+	}
+}

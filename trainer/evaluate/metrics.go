@@ -39,12 +39,20 @@ func (r *Report) Value(name string) (float64, bool) {
 // metricKinds is the order of Report.Metrics within one K.
 var metricKinds = [...]string{"Recall", "NDCG", "Precision", "HitRate"}
 
-func newReport(users []int32, cutoffs []int, depth int) *Report {
-	r := &Report{Users: users, Depth: depth, Top: make([]int32, len(users)*depth)}
+// Names lists the metrics that Rank reports at these cutoffs, in its order.
+func Names(cutoffs []int) (names []string) {
 	for _, k := range cutoffs {
 		for _, kind := range metricKinds {
-			r.Metrics = append(r.Metrics, Metric{Name: fmt.Sprintf("%s@%d", kind, k), PerUser: make([]float64, len(users))})
+			names = append(names, fmt.Sprintf("%s@%d", kind, k))
 		}
+	}
+	return names
+}
+
+func newReport(users []int32, cutoffs []int, depth int) *Report {
+	r := &Report{Users: users, Depth: depth, Top: make([]int32, len(users)*depth)}
+	for _, name := range Names(cutoffs) {
+		r.Metrics = append(r.Metrics, Metric{Name: name, PerUser: make([]float64, len(users))})
 	}
 	return r
 }
