@@ -21,6 +21,7 @@ func (r *run) checkpoint(file string) error {
 	}
 	header := r.position
 	header.Constants = constants
+	header.WallTime = r.wallTime()
 	if math.IsInf(header.Best, 0) {
 		header.Best = 0 // JSON has no infinity; BestEpoch 0 says that there is none
 	}

@@ -92,7 +92,8 @@ func TestPatienceSaysSo(t *testing.T) {
 func TestInterruptedBeforeTheReport(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run")
 	j := newJob(t, "bprmf", path)
-	if _, err := j.mustRun(t, t.Context()); err != nil {
+	first, err := j.mustRun(t, t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
 	want := embeddings(t, path)
@@ -102,10 +103,14 @@ func TestInterruptedBeforeTheReport(t *testing.T) {
 	if _, err := j.mustRun(t, ctx); !errors.Is(err, ErrInterrupted) || !strings.Contains(err.Error(), path) {
 		t.Fatalf("error %v", err)
 	}
-	if _, err := j.mustRun(t, t.Context()); err != nil {
+	again, err := j.mustRun(t, t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
 	if string(embeddings(t, path)) != string(want) {
 		t.Error("the report that was interrupted changed the run")
+	}
+	if again.TrainTime != first.TrainTime || again.WallTime < again.TrainTime {
+		t.Errorf("training took %g s and the resumed run says %g s, of %g s in all", first.TrainTime, again.TrainTime, again.WallTime)
 	}
 }

@@ -49,7 +49,7 @@ type Result struct {
 	Test      map[string]float64 `json:"test,omitempty"`
 	TestUsers int                `json:"test_users,omitempty"`
 	TrainTime float64            `json:"train_seconds"` // in training steps alone
-	WallTime  float64            `json:"wall_seconds"`  // with loading and evaluation
+	WallTime  float64            `json:"wall_seconds"`  // with evaluation, and over all sessions of a resumed run, as train_seconds is
 }
 
 // run is a job under way.
@@ -79,6 +79,7 @@ type position struct {
 	Evaluated int       `json:"evaluated"`  // the last epoch that was evaluated
 	Device    string    `json:"device"`
 	TrainTime float64   `json:"train_seconds"`
+	WallTime  float64   `json:"wall_seconds"` // of the sessions before this one
 	// Constants are checksums of what is rebuilt from the data, so that a resume on other data is noticed.
 	Constants map[string]uint32 `json:"constants"`
 	Data      uint32            `json:"data"` // checksum of the data set: not every model has a constant that shows another one
@@ -241,15 +242,6 @@ func (r *run) interrupted(err error) error {
 	return err
 }
 
-// unreported is the error of a run that has trained and could not be reported on. Its last checkpoint is complete, and not to be written
-// again: the Store may hold the best epoch's parameters by now.
-func (r *run) unreported(err error) error {
-	if r.Folder != nil && r.train != nil && errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w after training, before the report: make it with -resume %s", ErrInterrupted, r.Folder.Path())
-	}
-	return err
-}
-
 // ErrInterrupted says that a run was ended from outside and is saved.
 var ErrInterrupted = errors.New("interrupted")
 
@@ -365,67 +357,4 @@ func (r *run) geometry() (map[string]float64, error) {
 	g, err := evaluate.Measure(users, items, r.data.Train, r.Options.Seed)
 	return map[string]float64{"alignment": g.Alignment, "user_uniformity": g.UserUniformity, "item_uniformity": g.ItemUniformity,
 		"user_mean_cosine": g.UserCosine, "item_mean_cosine": g.ItemCosine}, err
-}
-
-// finish puts the selected parameters back, reports on the test split, and exports.
-func (r *run) finish(ctx context.Context, res *Result) error {
-	steps := r.model.StepsPerEpoch()
-	if r.train != nil {
-		res.Epochs = int(r.position.Step) / steps
-		res.Epoch = res.Epochs
-		if r.position.BestEpoch > 0 {
-			res.Epoch = r.position.BestEpoch
-			if err := r.store.Restore(r.best, nil); err != nil {
-				return err
-			}
-		}
-	}
-	for _, split := range []struct {
-		name    string
-		targets *dataset.Interactions
-		into    *map[string]float64
-	}{{"valid", r.data.Valid, &res.Valid}, {"test", r.data.Test, &res.Test}} {
-		if split.targets.Len() == 0 {
-			continue
-		}
-		report, err := r.rank(ctx, split.targets)
-		if err != nil {
-			return r.unreported(err)
-		}
-		*split.into = map[string]float64{}
-		for _, m := range report.Metrics {
-			(*split.into)[m.Name] = m.Value
-		}
-		if split.name == "test" {
-			res.TestUsers = len(report.Users)
-		}
-	}
-	if res.Test == nil && res.Valid == nil {
-		if err := r.scorer.refresh(ctx); err != nil {
-			return err
-		}
-	}
-	res.TrainTime, res.WallTime = r.position.TrainTime, time.Since(r.started).Seconds()
-	return r.export(*res)
-}
-
-// export leaves the embeddings with their ids, and the result.
-func (r *run) export(res Result) error {
-	if r.Folder == nil {
-		return nil
-	}
-	var tensors []runfolder.Entry
-	for _, table := range []struct{ entry, name string }{{usersTable, "users"}, {itemsTable, "items"}} {
-		b, d, err := r.store.ReadBytes(table.entry)
-		if err != nil {
-			return err
-		}
-		tensors = append(tensors, runfolder.Entry{Name: table.name, Desc: d, Data: b})
-	}
-	meta := map[string]string{"model": r.Name, "score": "inner product of a row of users and a row of items; ids in users.txt and items.txt"}
-	return errors.Join(
-		runfolder.WriteSafetensors(r.Folder.File(runfolder.Embeddings), meta, tensors),
-		runfolder.WriteIDs(r.Folder.File(runfolder.Users), r.data.UserID),
-		runfolder.WriteIDs(r.Folder.File(runfolder.Items), r.data.ItemID),
-		r.Folder.WriteResult(res))
 }

@@ -1,0 +1,86 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"nearfar/trainer/dataset"
+	"nearfar/trainer/runfolder"
+)
+
+// finish puts the selected parameters back, reports on the test split, and exports.
+func (r *run) finish(ctx context.Context, res *Result) error {
+	steps := r.model.StepsPerEpoch()
+	if r.train != nil {
+		res.Epochs = int(r.position.Step) / steps
+		res.Epoch = res.Epochs
+		if r.position.BestEpoch > 0 {
+			res.Epoch = r.position.BestEpoch
+			if err := r.store.Restore(r.best, nil); err != nil {
+				return err
+			}
+		}
+	}
+	for _, split := range []struct {
+		name    string
+		targets *dataset.Interactions
+		into    *map[string]float64
+	}{{"valid", r.data.Valid, &res.Valid}, {"test", r.data.Test, &res.Test}} {
+		if split.targets.Len() == 0 {
+			continue
+		}
+		report, err := r.rank(ctx, split.targets)
+		if err != nil {
+			return r.unreported(err)
+		}
+		*split.into = map[string]float64{}
+		for _, m := range report.Metrics {
+			(*split.into)[m.Name] = m.Value
+		}
+		if split.name == "test" {
+			res.TestUsers = len(report.Users)
+		}
+	}
+	if res.Test == nil && res.Valid == nil {
+		if err := r.scorer.refresh(ctx); err != nil {
+			return err
+		}
+	}
+	res.TrainTime, res.WallTime = r.position.TrainTime, r.wallTime()
+	return r.export(*res)
+}
+
+// export leaves the embeddings with their ids, and the result.
+func (r *run) export(res Result) error {
+	if r.Folder == nil {
+		return nil
+	}
+	var tensors []runfolder.Entry
+	for _, table := range []struct{ entry, name string }{{usersTable, "users"}, {itemsTable, "items"}} {
+		b, d, err := r.store.ReadBytes(table.entry)
+		if err != nil {
+			return err
+		}
+		tensors = append(tensors, runfolder.Entry{Name: table.name, Desc: d, Data: b})
+	}
+	meta := map[string]string{"model": r.Name, "score": "inner product of a row of users and a row of items; ids in users.txt and items.txt"}
+	return errors.Join(
+		runfolder.WriteSafetensors(r.Folder.File(runfolder.Embeddings), meta, tensors),
+		runfolder.WriteIDs(r.Folder.File(runfolder.Users), r.data.UserID),
+		runfolder.WriteIDs(r.Folder.File(runfolder.Items), r.data.ItemID),
+		r.Folder.WriteResult(res))
+}
+
+// unreported is the error of a run that has trained and could not be reported on. Its last checkpoint is complete, and not to be written
+// again: the Store may hold the best epoch's parameters by now.
+func (r *run) unreported(err error) error {
+	if r.Folder != nil && r.train != nil && errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w after training, before the report: make it with -resume %s", ErrInterrupted, r.Folder.Path())
+	}
+	return err
+}
+
+// wallTime is in seconds, over all sessions of the run.
+func (r *run) wallTime() float64 { return r.position.WallTime + time.Since(r.started).Seconds() }
