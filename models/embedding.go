@@ -22,14 +22,14 @@ const (
 // EmbeddingOptions are those of every model with one embedding for each user and item, trained by BPR.
 type EmbeddingOptions struct {
 	_        struct{}         `title:"Embeddings and BPR"`
-	Dim      int              `flag:"dim" default:"64" min:"1" help:"size of an embedding" source:"LightGCN 4.1.2"`
-	Batch    int              `flag:"batch" default:"2048" min:"1" help:"interactions a step" source:"LightGCN 4.1.2"`
+	Dim      int              `flag:"dim" default:"64" min:"1" max:"4096" help:"size of an embedding" source:"LightGCN 4.1.2"`
+	Batch    int              `flag:"batch" default:"2048" min:"1" max:"1048576" help:"interactions a step" source:"LightGCN 4.1.2"`
 	Init     string           `flag:"init" default:"xavier" choices:"xavier,normal" help:"xavier_uniform of each table, or N(0, init-std²)" source:"SELFRec; normal: LightGCN-PyTorch"`
 	InitStd  float64          `flag:"init-std" default:"0.1" above:"0" help:"deviation of -init normal" source:"LightGCN-PyTorch"`
 	Sampling sample.Scheme    `flag:"sampling" default:"shuffle" choices:"shuffle,uniform" help:"every interaction once an epoch, or users drawn uniformly" source:"SELFRec; uniform: LightGCN-PyTorch"`
 	Reduce   sample.Reduction `flag:"reduce" default:"mean" choices:"mean,sum" help:"BPR, L2 (and the contrast over batch rows) as the mean or the sum over the batch" source:"LightGCN-PyTorch; sum: wujcan/SGL"`
 	Reg      float64          `flag:"reg" default:"0.0001" min:"0" help:"weight of the L2 penalty ½|row|²" source:"LightGCN-PyTorch"`
-	L2       L2Rows           `flag:"l2" default:"ego" choices:"ego,final" help:"rows that L2 falls on: before or after propagation" source:"LightGCN-PyTorch; final: SELFRec"`
+	L2       L2Rows           `flag:"l2" default:"ego" choices:"ego,final" help:"rows that L2 falls on: before or after propagation" source:"LightGCN-PyTorch; final: SELFRec, which does not square"`
 }
 
 // table is one embedding table for users and items together, user u in row u and item i in row Users + i, with its sampler.

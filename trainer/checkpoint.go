@@ -49,8 +49,13 @@ func (r *run) resume() error {
 	}
 	if last.BestEpoch == 0 {
 		last.Best = math.Inf(-1)
-	} else if _, r.best, err = r.readCheckpoint(runfolder.BestCheckpoint); err != nil {
-		return err
+	} else {
+		best, states, err := r.readCheckpoint(runfolder.BestCheckpoint)
+		if err != nil {
+			return err
+		}
+		// A kill between the two files leaves one older than the other: the best epoch is the one whose parameters are there.
+		r.best, last.Best, last.BestEpoch = states, best.Best, best.BestEpoch
 	}
 	if last.Device != r.position.Device {
 		r.Log.Warn(fmt.Sprintf("the run was made on %s and goes on on %s: the last bits may differ", last.Device, r.position.Device))

@@ -39,13 +39,13 @@ func TestLoadDataValidation(t *testing.T) {
 		{"a file beside the default ratio", []string{"-data", folder, "-valid", valid}, 3, ""},
 		{"the folder's file beside the default ratio", []string{"-data", own}, 1, ""},
 		{"a share", []string{"-data", folder, "-valid-ratio", "0.2"}, 2, ""},
-		{"too small a share", []string{"-data", folder}, 0, "-valid-ratio"},
+		{"too small a share", []string{"-data", folder, "-valid-ratio", "1e-9"}, 0, "-valid-ratio"},
 		{"nobody asks for one", []string{"-data", folder, "-select", "test"}, 0, ""},
 		{"one file", []string{"-data", single}, 2, ""},
 		{"one file, no share", []string{"-data", single, "-valid-ratio", "0", "-select", "last"}, 0, ""},
 		{"one file, no share to select on", []string{"-data", single, "-valid-ratio", "0"}, 0, "-select last"},
 		{"no test split to select on", []string{"-data", only, "-select", "test"}, 0, "-select last"},
-		{"nothing to select", []string{"-data", folder, "-epochs", "0"}, 0, ""},
+		{"nothing to select", []string{"-data", folder, "-epochs", "0", "-valid-ratio", "1e-9"}, 0, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d, err := LoadData(newJob(t, "bprmf", "", tt.args...).Options)

@@ -51,7 +51,7 @@ type Evaluation struct {
 	EvalEvery int       `flag:"eval-every" default:"5" min:"1" help:"epochs between evaluations"`
 	Patience  int       `flag:"patience" default:"10" min:"0" help:"evaluations without a better one before training stops; 0: never stop early"`
 	Warmup    int       `flag:"warmup" default:"20" min:"0" help:"epochs before patience counts: contrastive models fall before they rise"`
-	Mask      string    `flag:"mask" default:"train" choices:"train,train+valid,none" help:"interactions left out of a user's test ranking" source:"LightGCN-PyTorch, SELFRec: train"`
+	Mask      string    `flag:"mask" default:"train+valid" choices:"train+valid,train,none" help:"interactions left out of a user's test ranking; without a validation split the first two are the same" source:"RecBole; train: LightGCN-PyTorch, SELFRec"`
 	K         []int     `flag:"k" default:"10,20,50" min:"1" help:"cutoffs of the metrics"`
 	Metric    string    `flag:"metric" default:"Recall@20" help:"the metric that picks the epoch"`
 }
@@ -59,6 +59,7 @@ type Evaluation struct {
 // Running is where and with what.
 type Running struct {
 	_          struct{} `title:"Run"`
+	SplitSeed  uint64   `flag:"split-seed" default:"1" help:"of the random splits, so that runs of several -seed are measured on the same ones"`
 	Seed       uint64   `flag:"seed" default:"1" help:"of every random number of the run"`
 	Threads    int      `flag:"threads" default:"0" min:"0" help:"threads of the CPU; 0: all. Results do not depend on it"`
 	GPU        string   `flag:"gpu" default:"auto" help:"auto, the index of a GPU, or off"`

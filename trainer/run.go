@@ -89,7 +89,7 @@ type position struct {
 // would end with the last epoch and call it the best.
 func LoadData(o Options) (*dataset.Dataset, error) {
 	const none = -1 // 0 would be the default share
-	d := dataset.Options{Path: o.Data, Format: o.Format, Valid: o.Valid, Seed: o.Seed, Unseen: o.Unseen, ValidRatio: none}
+	d := dataset.Options{Path: o.Data, Format: o.Format, Valid: o.Valid, Seed: o.SplitSeed, Unseen: o.Unseen, ValidRatio: none}
 	if o.Select == SelectValid && o.ValidRatio > 0 {
 		d.ValidRatio = o.ValidRatio
 	}
@@ -252,9 +252,6 @@ func (r *run) endEpoch(epoch, steps int) {
 	for i, name := range r.train.Scalars {
 		mean := r.position.Sums[i] / float64(steps)
 		r.position.Sums[i] = 0
-		if name == "finite" {
-			continue
-		}
 		event[name] = mean
 		text += fmt.Sprintf("  %s %.4f", name, mean)
 	}

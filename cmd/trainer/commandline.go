@@ -29,10 +29,32 @@ type choice struct {
 	Resume string   `flag:"resume" help:"folder of a run to continue, with its own options; -epochs, -patience, -lr and a few others may be given anew"`
 }
 
-// embeddedDefaults are for a run without -data: the embedded set is 40 times smaller than those that the models' defaults were published on, so
-// steps are smaller.
-type embeddedDefaults struct {
-	_ struct{} `defaults:"batch=512 epochs=100 lr=0.002 eval-every=2" source:"for the embedded data set"`
+// embeddedDefaults gives a model's defaults for a run without -data. The embedded set is 40 times smaller than those that the models' defaults were
+// published on: steps are smaller, and a contrast weighs less (found on its validation split).
+func embeddedDefaults(model string) []any {
+	type training struct {
+		_ struct{} `defaults:"batch=512 epochs=100 lr=0.002 eval-every=2 patience=6 warmup=10" source:"for the embedded data set"`
+	}
+	type sgl struct {
+		_ struct{} `defaults:"lambda=0.005" source:"for the embedded data set"`
+	}
+	type simgcl struct {
+		_ struct{} `defaults:"lambda=0.02" source:"for the embedded data set"`
+	}
+	type xsimgcl struct {
+		_ struct{} `defaults:"lambda=0.05" source:"for the embedded data set"`
+	}
+	switch model {
+	case "popularity":
+		return nil
+	case "sgl":
+		return []any{new(training), new(sgl)}
+	case "simgcl":
+		return []any{new(training), new(simgcl)}
+	case "xsimgcl":
+		return []any{new(training), new(xsimgcl)}
+	}
+	return []any{new(training)}
 }
 
 // commandLine is a command line that has been read.
@@ -119,8 +141,8 @@ func parse(args []string) (*commandLine, error) {
 func bind(spec models.Spec, embedded bool) (*commandLine, error) {
 	c := &commandLine{spec: spec, model: spec.Options(), flags: flag.NewFlagSet("trainer", flag.ContinueOnError)}
 	structs := []any{&c.choice, &c.Options, c.model}
-	if embedded && c.hasTraining() {
-		structs = append(structs, new(embeddedDefaults))
+	if embedded {
+		structs = append(structs, embeddedDefaults(spec.Name)...)
 	}
 	var err error
 	c.set, err = option.Bind(c.flags, structs...)
@@ -148,9 +170,6 @@ func (c *commandLine) checkRenewed(embedded bool) error {
 	}
 	return nil
 }
-
-// hasTraining tells models that train from those that count.
-func (c *commandLine) hasTraining() bool { return c.spec.Name != "popularity" }
 
 // configFiles are the YAML files that a command line names: a run to resume brings its own.
 func configFiles(peek map[string]string) (files []string) {

@@ -15,12 +15,15 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"nearfar/trainer"
 )
 
 // Exit statuses.
 const (
-	failed = 1
-	misuse = 2
+	failed      = 1
+	misuse      = 2
+	interrupted = 130 // as shells have it for SIGINT
 )
 
 func main() {
@@ -34,6 +37,9 @@ func main() {
 	case errors.As(err, &wrong):
 		fmt.Fprintf(os.Stderr, "trainer: %v\n", err)
 		os.Exit(misuse)
+	case errors.Is(err, trainer.ErrInterrupted):
+		fmt.Fprintf(os.Stderr, "trainer: %v\n", err)
+		os.Exit(interrupted)
 	default:
 		fmt.Fprintf(os.Stderr, "trainer: %v\n", err)
 		os.Exit(failed)

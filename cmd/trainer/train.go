@@ -65,13 +65,11 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fmt.Fprint(console, data.String())
 	log.Info("run", zap.String("model", c.spec.Name), zap.String("data", data.Name), zap.Uint64("seed", c.Seed),
 		zap.String("device", device.Name()), zap.String("folder", folder.Path()))
-	for _, o := range c.set.Changed() {
-		log.Debug("option", zap.String("name", o.Name), zap.String("value", o.Value()), zap.Stringer("from", o.Origin()))
-	}
+	fmt.Fprint(console, c.options())
 	job := trainer.Job{Options: c.Options, Name: c.spec.Name, Model: c.model, Config: config, Console: console, Log: log, Folder: folder, Resume: c.Resume != ""}
 	res, err := job.Run(ctx, data, device)
 	if err != nil {
-		log.Error("the run has ended", zap.Error(err))
+		log.Debug("the run has ended", zap.Error(err)) // for the file; the command's end prints it
 		return err
 	}
 	log.Info("done", zap.Int("epoch", res.Epoch), zap.Int("epochs", res.Epochs), zap.Float64("train_seconds", res.TrainTime), zap.Float64("wall_seconds", res.WallTime))
@@ -110,10 +108,30 @@ func (c *commandLine) resolved() ([]byte, error) {
 		}
 		*path = absolute
 	}
-	resume := c.Resume
-	c.Resume = ""
-	defer func() { c.Resume = resume }()
+	// What names this one run does not belong to its repetition.
+	out, config, resume := c.Out, c.Config, c.Resume
+	c.Out, c.Config, c.Resume = "", "", ""
+	defer func() { c.Out, c.Config, c.Resume = out, config, resume }()
 	return c.set.Resolved()
+}
+
+// options is the resolved configuration as a few lines to read.
+func (c *commandLine) options() string {
+	const width = 110
+	var lines strings.Builder
+	line := "options   "
+	for _, o := range c.set.Options() {
+		if o.Value() == "" {
+			continue
+		}
+		next := " " + o.Name + "=" + o.Value()
+		if len(line)+len(next) > width {
+			lines.WriteString(line + "\n")
+			line = "          "
+		}
+		line += next
+	}
+	return lines.String() + line + "\n"
 }
 
 // reserve makes a new folder called name, or name-2, name-3 and so on: a sweep may start several runs in one second.

@@ -116,7 +116,7 @@ func TestTrainNeedsNoFiles(t *testing.T) {
 		if got.err != nil {
 			t.Fatalf("run %d: %v\n%s", n+1, got.err, got.stderr)
 		}
-		if !strings.Contains(got.stdout, "full ranking of 1522 items, train masked, mean over 1435 users") {
+		if !strings.Contains(got.stdout, "full ranking of 1522 items, train+valid masked, mean over 1435 users") {
 			t.Errorf("the protocol is not named:\n%s", got.stdout)
 		}
 	}

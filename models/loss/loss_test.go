@@ -1,6 +1,7 @@
 package loss
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -18,7 +19,7 @@ func evaluate(t *testing.T, scalars func(b *engine.Builder) []*op.Node) []float6
 	defer device.Close()
 	p, err := engine.Build(engine.NewStore(device, kernels.Float64, 1), func(b *engine.Builder) (s engine.Step) {
 		for _, n := range scalars(b) {
-			s.Scalars = append(s.Scalars, engine.Named{Name: "scalar", Value: n})
+			s.Scalars = append(s.Scalars, engine.Named{Name: fmt.Sprint("scalar ", len(s.Scalars)), Value: n})
 		}
 		return s
 	})

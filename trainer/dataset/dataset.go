@@ -48,7 +48,7 @@ type Options struct {
 	Format Format
 	// Valid is a file of interactions that leave train and enter validation. Empty: the folder's valid.txt, if there is one.
 	Valid string
-	// ValidRatio of each user's training interactions, rounded down and never a user's last one, enters validation, unless a
+	// ValidRatio of each user's training interactions, in expectation and never a user's last one, enters validation, unless a
 	// validation file says what does. For one file it is the share of all interactions, 0 meaning a tenth and a negative value none.
 	ValidRatio float64
 	// TestRatio is the share of all interactions of one file that enters test, with the same two exceptions. A folder has its

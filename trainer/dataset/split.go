@@ -51,13 +51,15 @@ func splitAll(x *Interactions, testRatio, validRatio float64, seed uint64) (trai
 	return only(toTrain), only(toValid), only(toTest)
 }
 
-// splitUsers takes share(ratio) of each user's interactions out for validation, but never a user's last one.
+// splitUsers takes a ratio of each user's interactions out for validation, but never a user's last one. A fraction of an interaction is taken
+// with its probability, so that users with few of them are in the validation split too, as often as their share asks.
 func splitUsers(x *Interactions, ratio float64, seed uint64) (train, valid *Interactions) {
 	stream := philox.New(seed, "dataset/valid")
 	taken := make([]bool, x.Len())
 	var order []ticket
 	for u := range x.Users() {
-		n := min(share(ratio, x.Degree(u)), x.Degree(u)-1)
+		luck := philox.Uniform(stream.At(1, uint32(u), 0)[0])
+		n := min(int(ratio*float64(x.Degree(u))+luck), x.Degree(u)-1)
 		if n <= 0 {
 			continue
 		}
