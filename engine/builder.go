@@ -87,7 +87,7 @@ func (b *Builder) Scratch(name string, dims ...int) *op.Node {
 	return b.real(name, Scratch, Zeros, dims)
 }
 
-// Const is a real tensor of the data.
+// Const is a real tensor of the data. Asked for again, it must hold the same data.
 func (b *Builder) Const(name string, v []float64, dims ...int) *op.Node {
 	if d := b.Float(dims...); len(v) != d.Elems() {
 		b.fail(fmt.Errorf("the constant %s has %d numbers for %v", name, len(v), d))
@@ -95,7 +95,7 @@ func (b *Builder) Const(name string, v []float64, dims ...int) *op.Node {
 	return b.real(name, Const, Values(v), dims)
 }
 
-// Indices is an int32 vector of the data.
+// Indices is an int32 vector of the data. Kernels do not check ids: the caller answers for their range (kernels.SpMM, kernels.Gather).
 func (b *Builder) Indices(name string, v []int32) *op.Node {
 	return b.resident(name, Const, kernels.Of(kernels.Int32, len(v)), func() []byte { return bytesOf(v) })
 }

@@ -44,9 +44,9 @@ type Prober interface {
 	Probe(ctx context.Context) (instr int, err error)
 }
 
-// A Profiler tells what each instruction of the last Run took.
+// A Profiler runs a plan with a clock round each instruction.
 type Profiler interface {
-	Profile() ([]time.Duration, error)
+	Profile(ctx context.Context) ([]time.Duration, error)
 }
 
 // BufID names a buffer of a plan.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 
 	"nearfar/kernels"
@@ -14,10 +15,10 @@ type feeding struct {
 	bytes    int64
 	every    int64 // bytes of the every-step part
 	staging  [2][]byte
-	scalars  []byte
 	requests chan uint64
 	done     chan error
-	last     uint64 // the last step of this run
+	ended    chan struct{} // closed when the filling goroutine has ended; nil before the first run
+	last     uint64        // the last step of this run
 }
 
 // fed is one feed's part of the input block.
@@ -89,22 +90,21 @@ func slotOf(block []byte, at int64, d kernels.Desc, float kernels.DType) Slot {
 	return Slot{F32: View[float32](b)}
 }
 
-// start begins to fill for steps from .. from+n-1 on a goroutine that stop ends.
+// start begins to fill for steps from .. from+n-1, n > 0, on a goroutine that stop ends. The goroutine of an earlier run may still be in a Fill.
 func (f *feeding) start(from uint64, n int) {
-	f.requests, f.done = make(chan uint64, 1), make(chan error, 1)
+	f.wait()
+	f.requests, f.done, f.ended = make(chan uint64, 1), make(chan error, 1), make(chan struct{})
 	f.last = from + uint64(n) - 1
 	for _, e := range f.feeds {
 		e.known = false // what the device holds may be of another step
 	}
-	go func(requests <-chan uint64, done chan<- error) {
-		defer close(done)
+	go func(requests <-chan uint64, done chan<- error, ended chan<- struct{}) {
+		defer close(ended)
 		for t := range requests {
-			done <- f.fill(t)
+			done <- f.fill(t) // one request is open at a time, so that this never waits
 		}
-	}(f.requests, f.done)
-	if n > 0 {
-		f.requests <- from
-	}
+	}(f.requests, f.done, f.ended)
+	f.requests <- from
 }
 
 func (f *feeding) fill(t uint64) error {
@@ -126,9 +126,14 @@ func (f *feeding) fill(t uint64) error {
 }
 
 // upload waits for step t's inputs, copies them to the device, and asks for the next step's.
-func (f *feeding) upload(t uint64, to Mem) error {
-	if err := <-f.done; err != nil {
-		return err
+func (f *feeding) upload(ctx context.Context, t uint64, to Mem) error {
+	select {
+	case err := <-f.done:
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	k := t & 1
 	if t < f.last {
@@ -147,17 +152,12 @@ func (f *feeding) upload(t uint64, to Mem) error {
 	return nil
 }
 
-// stop ends the filling goroutine and waits for it.
-func (f *feeding) stop() {
-	close(f.requests)
-	for range f.done {
-	}
-}
+// stop ends the filling goroutine, after the Fill that it is in.
+func (f *feeding) stop() { close(f.requests) }
 
-// scalarBytes is a buffer of n bytes for the reported scalars.
-func (f *feeding) scalarBytes(n int) []byte {
-	if len(f.scalars) < n {
-		f.scalars = aligned(int64(n))
+// wait waits until the filling goroutine of the last run has ended.
+func (f *feeding) wait() {
+	if f.ended != nil {
+		<-f.ended
 	}
-	return f.scalars[:n]
 }

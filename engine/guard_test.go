@@ -9,6 +9,7 @@ import (
 
 	"nearfar/engine"
 	"nearfar/engine/op"
+	"nearfar/kernels"
 )
 
 // poisoned is a feed of weights, one of which is NaN at one step.
@@ -117,5 +118,28 @@ func TestNoGuardWithoutMinimise(t *testing.T) {
 		if !math.IsNaN(r.rows[1][0]) {
 			t.Errorf("the scalar is %v", r.rows[1][0])
 		}
+	})
+}
+
+// A model's own gate is respected, and the guard is multiplied into it: NaN leaves the state whatever the gate says.
+func TestGuardJoinsAModelsGate(t *testing.T) {
+	everywhere(t, func(t *testing.T, start func(model) *run) {
+		r := start(func(b *engine.Builder) engine.Step {
+			p, own := b.Param("p", engine.Constant(2), batch), b.State("own", engine.Constant(2), batch)
+			shut := b.State("shut", engine.Constant(2), batch)
+			bad := b.Feed(&poisoned{at: 2})[0]
+			s := engine.Step{Updates: engine.Minimise(b, op.Sum(op.Mul(op.Square(p), bad)), []*op.Node{p}, engine.SGD(.1, 0))}
+			rate := b.Schedule("rate", 1, func(_ uint64, out []float64) { out[0] = 1 })
+			for state, gate := range map[*op.Node]float64{own: 1, shut: 0} {
+				next := op.OptimiserStep(kernels.SGD{}, state, bad, rate, b.Scalar(1), b.Scalar(gate))
+				s.Updates = append(s.Updates, engine.Update{State: state, Next: next[0]})
+			}
+			return s
+		})
+		nonFinite(t, r, 2)
+		if v := r.read("own"); v[2] != 0 { // 2 - 1 - 1, and not NaN
+			t.Errorf("a gate of 1 moves the state to %v in two steps, want 0", v[2])
+		}
+		close(t, "a gate of 0", r.read("shut"), []float64{2, 2, 2, 2, 2, 2, 2}, 0)
 	})
 }

@@ -1,11 +1,16 @@
 package engine
 
 import (
+	"fmt"
 	"math"
 
+	"nearfar/engine/op"
 	"nearfar/kernels"
 	"nearfar/kernels/philox"
 )
+
+// An Init gives an entry its first values from a stream of the run's seed and the entry's name.
+type Init func(s philox.Stream, d kernels.Desc, out []float64)
 
 // Zeros is the default Init.
 func Zeros(philox.Stream, kernels.Desc, []float64) {}
@@ -19,9 +24,14 @@ func Constant(v float64) Init {
 	}
 }
 
-// Values copies given numbers, row-major.
+// Values copies given numbers, row-major; another number of them than the entry has is a mistake that Build returns.
 func Values(v []float64) Init {
-	return func(_ philox.Stream, _ kernels.Desc, out []float64) { copy(out, v) }
+	return func(_ philox.Stream, d kernels.Desc, out []float64) {
+		if len(v) != len(out) {
+			panic(&op.Error{Err: fmt.Errorf("initial values: %d numbers for %v", len(v), d)})
+		}
+		copy(out, v)
+	}
 }
 
 // Gaussian draws N(0, std²).

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"nearfar/kernels"
 )
@@ -13,14 +14,16 @@ import (
 // Program is a compiled step over a Store. It is not re-entrant.
 type Program struct {
 	Plan    *Plan
-	Scalars []string // names of what each step reports
+	Scalars []string // names of what each step reports, no two equal
 
 	store           *Store
 	exec            Exec
 	inputs, outputs Mem
 	feeding         *feeding
-	ring            string
-	guard           int // place of the guard among the scalars, -1 without
+	report          int64 // place in the output block of the scalars, behind which the guard stands
+	guarded         bool
+	row             []float64
+	rowBytes        []byte
 }
 
 func compile(b *Builder, s Step, options []PlanOption) (*Program, error) {
@@ -28,15 +31,12 @@ func compile(b *Builder, s Step, options []PlanOption) (*Program, error) {
 	c := liftStep(b, s)
 	plan := makePlan(c, f.ports, options)
 	plan.Input = f.bytes
-	p := &Program{Plan: plan, store: b.Store, feeding: f, guard: -1}
-	for i, n := range s.Scalars {
+	p := &Program{Plan: plan, store: b.Store, feeding: f, guarded: len(b.guards) > 0}
+	for _, n := range s.Scalars {
 		p.Scalars = append(p.Scalars, n.Name)
-		if n.Name == guardName {
-			p.guard = i
-		}
 	}
-	if len(s.Scalars) > 0 {
-		p.ring = fmt.Sprintf("%s/%d", ringName, len(s.Scalars))
+	if out, err := p.output(reportName); err == nil {
+		p.report, p.row, p.rowBytes = out.Offset, make([]float64, out.Desc.Elems()), aligned(out.Desc.Bytes())
 	}
 	if err := p.load(b.Store); err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -71,55 +71,85 @@ func (e *NonFiniteError) Error() string {
 	return fmt.Sprintf("step %d is not finite, %s: lower -lr or raise -tau; the parameters are those before the step", e.Step, where)
 }
 
-// Run runs steps from, from+1, .. from+n-1, and reports each one's scalars in order. While a step runs, the inputs of the next are filled. It
-// ends early with the context's error, between two steps, and with a *NonFiniteError.
+// Run runs steps from, from+1, .. from+n-1, and reports each one's scalars in order, in a slice that the next step uses
+// again. While a step runs, the inputs of the next are filled. It ends early with the context's error, between two steps, and with a
+// *NonFiniteError. A Feed that is slow to Fill does not keep a cancelled Run: its goroutine ends by itself, and the next Run, or Close, waits
+// for it.
+//
+// Scalars and guard are read after every step, not once in a while: the guard keeps the states of its own step only, so that a step which is not
+// finite must be the last.
 func (p *Program) Run(ctx context.Context, from uint64, n int, report func(t uint64, scalars []float64)) error {
-	row := make([]float64, len(p.Scalars))
+	if n <= 0 {
+		return noSteps(n)
+	}
 	p.feeding.start(from, n)
 	defer p.feeding.stop()
 	for t := from; t < from+uint64(n); t++ {
-		if err := ctx.Err(); err != nil {
+		if err := p.step(ctx, t, p.exec.Run); err != nil {
 			return err
-		}
-		if err := p.step(ctx, t); err != nil {
-			return err
-		}
-		if p.ring == "" {
-			continue
-		}
-		if err := p.readScalars(t, row); err != nil {
-			return err
-		}
-		if p.guard >= 0 && row[p.guard] != 1 {
-			return p.explainNonFinite(ctx, t)
 		}
 		if report != nil {
-			report(t, row)
+			report(t, p.row[:len(p.Scalars)])
 		}
 	}
 	return nil
 }
 
-func (p *Program) step(ctx context.Context, t uint64) error {
-	if err := p.feeding.upload(t, p.inputs); err != nil {
-		return err
+func noSteps(n int) error {
+	if n < 0 {
+		return fmt.Errorf("a run of %d steps", n)
 	}
-	return p.exec.Run(ctx)
+	return nil
 }
 
-func (p *Program) readScalars(t uint64, row []float64) error {
-	e := p.store.byName[p.ring]
-	size := int64(e.Desc.Type.Size() * len(row))
-	b := p.feeding.scalarBytes(int(size))
-	if err := e.mem.Read(b, int64(t%Window)*size); err != nil {
+// Profile runs step t, updates included, and gives the time of each instruction of Plan.Code. It is an error where the device keeps no times.
+func (p *Program) Profile(ctx context.Context, t uint64) (times []time.Duration, err error) {
+	profiler, ok := p.exec.(Profiler)
+	if !ok {
+		return nil, fmt.Errorf("the device %s keeps no times", p.store.Device.Name())
+	}
+	p.feeding.start(t, 1)
+	defer p.feeding.stop()
+	err = p.step(ctx, t, func(ctx context.Context) (err error) {
+		times, err = profiler.Profile(ctx)
+		return err
+	})
+	return times, err
+}
+
+// step runs one step and reads its scalars.
+func (p *Program) step(ctx context.Context, t uint64, run func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if e.Desc.Type == kernels.Float64 {
-		copy(row, View[float64](b))
+	if err := p.feeding.upload(ctx, t, p.inputs); err != nil {
+		return err
+	}
+	if err := run(ctx); err != nil {
+		return err
+	}
+	if err := p.readReport(); err != nil {
+		return err
+	}
+	if p.guarded && p.row[len(p.row)-1] != 1 {
+		return p.explainNonFinite(ctx, t)
+	}
+	return nil
+}
+
+func (p *Program) readReport() error {
+	if len(p.row) == 0 {
 		return nil
 	}
-	for i, v := range View[float32](b) {
-		row[i] = float64(v)
+	if err := p.outputs.Read(p.rowBytes, p.report); err != nil {
+		return err
+	}
+	if p.store.Float == kernels.Float64 {
+		copy(p.row, View[float64](p.rowBytes))
+		return nil
+	}
+	for i, v := range View[float32](p.rowBytes) {
+		p.row[i] = float64(v)
 	}
 	return nil
 }
@@ -230,11 +260,9 @@ func (p *Program) Output64(name string) ([]float64, error) {
 	return widen(raw, b.Desc), nil
 }
 
-// Exec is the loaded plan, for profiles.
-func (p *Program) Exec() Exec { return p.exec }
-
 // Close ends the program and then frees its memory; the Store's stays.
 func (p *Program) Close() error {
+	p.feeding.wait()
 	var errs []error
 	if p.exec != nil {
 		errs = append(errs, p.exec.Close())

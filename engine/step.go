@@ -65,8 +65,15 @@ func Optimise(b *Builder, obj Objective, o Optimiser) Step {
 	return s
 }
 
-// finish adds what every program has: the guard on each update, and the ring in which scalars wait to be read.
+// finish checks a step, puts the guard on each update, and makes one output of the scalars and the guard, so that a step's numbers are one copy
+// from the device.
 func (b *Builder) finish(s *Step) error {
+	if name, twice := duplicate(s.Scalars); twice {
+		return fmt.Errorf("two scalars of one program are called %q", name)
+	}
+	if name, twice := duplicate(append(slices.Clone(s.Outputs), Named{Name: reportName})); twice {
+		return fmt.Errorf("two outputs of one program are called %q", name)
+	}
 	seen := map[*op.Node]bool{}
 	for i, u := range s.Updates {
 		l, ok := b.leaves[u.State]
@@ -82,17 +89,42 @@ func (b *Builder) finish(s *Step) error {
 		seen[u.State] = true
 		s.Updates[i].Next = b.guarded(u)
 	}
-	if len(b.guards) > 0 {
-		s.Scalars = append(s.Scalars, Named{guardName, b.guard()})
-	}
-	if len(s.Scalars) > 0 {
-		s.Updates = append(s.Updates, b.ring(s.Scalars))
+	if report := b.report(s.Scalars); report != nil {
+		s.Outputs = append(s.Outputs, Named{reportName, report})
 	}
 	return nil
 }
 
-// guardName is the scalar that is 1 while everything is finite.
-const guardName = "finite"
+func duplicate(list []Named) (name string, found bool) {
+	seen := map[string]bool{}
+	for _, n := range list {
+		if seen[n.Name] {
+			return n.Name, true
+		}
+		seen[n.Name] = true
+	}
+	return "", false
+}
+
+// reportName is the output that holds a step's scalars and, behind them, the guard. No output of a model has it.
+const reportName = "engine/report"
+
+func (b *Builder) report(scalars []Named) *op.Node {
+	var row []*op.Node
+	for _, s := range scalars {
+		if d := op.Desc(s.Value); d.Rank != 0 || !d.Type.IsFloat() {
+			b.fail(fmt.Errorf("the reported %q is %v, not a real scalar", s.Name, d))
+		}
+		row = append(row, op.Reshape(s.Value, 1))
+	}
+	if len(b.guards) > 0 {
+		row = append(row, op.Reshape(b.guard(), 1))
+	}
+	if len(row) == 0 {
+		return nil
+	}
+	return op.Concat(0, row...)
+}
 
 // guard is 1 where every Minimise of the program saw finite numbers.
 func (b *Builder) guard() *op.Node {
@@ -129,31 +161,6 @@ func (b *Builder) guarded(u Update) *op.Node {
 	return op.Where(b.guard(), u.Next, u.State)
 }
 
-// Window is how many steps' scalars the ring holds.
-const Window = 64
-
-const ringName = "engine/scalars"
-
-type ringFeed struct{}
-
-func (ringFeed) Ports() []Port { return []Port{{"engine/scalars/at", kernels.Of(kernels.Int32, 1)}} }
-func (ringFeed) Fill(t uint64, out []Slot) error {
-	out[0].I32[0] = int32(t % Window)
-	return nil
-}
-
-func (b *Builder) ring(scalars []Named) Update {
-	row := make([]*op.Node, len(scalars))
-	for i, s := range scalars {
-		if d := op.Desc(s.Value); d.Rank != 0 || !d.Type.IsFloat() {
-			b.fail(fmt.Errorf("the reported %q is %v, not a real scalar", s.Name, d))
-		}
-		row[i] = op.Reshape(s.Value, 1, 1)
-	}
-	ring := b.Scratch(fmt.Sprintf("%s/%d", ringName, len(scalars)), Window, len(scalars))
-	return Update{ring, op.Put(ring, op.Concat(1, row...), b.Feed(ringFeed{})[0])}
-}
-
 // Build makes a program over a Store. A mistake in the model, an operator without a needed derivative, or one that the device cannot run
 // is an error.
 func Build(s *Store, model func(b *Builder) Step, options ...PlanOption) (p *Program, err error) {
@@ -168,7 +175,7 @@ func Build(s *Store, model func(b *Builder) Step, options ...PlanOption) (p *Pro
 	}()
 	b := newBuilder(s)
 	step := model(b)
-	step.Updates = slices.Clone(step.Updates)
+	step.Updates, step.Outputs = slices.Clone(step.Updates), slices.Clone(step.Outputs)
 	if err := b.finish(&step); err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"unsafe"
 
 	"nearfar/kernels"
-	"nearfar/kernels/philox"
 )
 
 // EntryKind says what happens to an entry of the Store over a run's life.
@@ -51,26 +50,28 @@ func (s *Store) Entries() []*Entry { return s.order }
 // Entry finds an entry; nil where there is none.
 func (s *Store) Entry(name string) *Entry { return s.byName[name] }
 
-// ensure finds an entry or makes it with what fill writes. Descriptions must agree.
+// ensure finds an entry or makes it with what fill writes. Descriptions must agree, and so must the bytes of a constant.
 func (s *Store) ensure(name string, kind EntryKind, d kernels.Desc, fill func() []byte) (*Entry, error) {
 	if e := s.byName[name]; e != nil {
 		if e.Desc != d || e.Kind != kind {
 			return nil, fmt.Errorf("%q is a %v %v in the store and asked for as a %v %v", name, e.Kind, e.Desc, kind, d)
 		}
+		if kind == Const && crc32.Checksum(fill(), castagnoli) != e.sum {
+			return nil, fmt.Errorf("the constant %q is in the store with other data: give one of the two another name", name)
+		}
 		return e, nil
 	}
+	b := fill() // before there is memory to free: an Init may refuse
 	mem, err := s.Device.Alloc(d.Bytes(), name)
 	if err != nil {
 		return nil, err
 	}
 	e := &Entry{Name: name, Kind: kind, Desc: d, mem: mem}
-	if b := fill(); b != nil {
-		if err := mem.Write(0, b); err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", name, err), mem.Free())
-		}
-		if kind == Const {
-			e.sum = crc32.Checksum(b, castagnoli)
-		}
+	if err := mem.Write(0, b); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), mem.Free())
+	}
+	if kind == Const {
+		e.sum = crc32.Checksum(b, castagnoli)
 	}
 	s.byName[name] = e
 	s.order = append(s.order, e)
@@ -161,8 +162,9 @@ func (s *Store) Snapshot() (states []Saved, constants map[string]uint32, err err
 	return states, constants, nil
 }
 
-// Restore puts a snapshot back. Every State entry must be in it, with its shape, and the constants must be what they were; else nothing is
-// changed.
+// Restore puts a snapshot back, after every program over the Store is built. The snapshot's State entries must be the Store's, each with its
+// shape, and every constant must be what it was; else nothing is changed. Constants that are nil are not compared: the snapshot is this Store's
+// own.
 func (s *Store) Restore(states []Saved, constants map[string]uint32) error {
 	saved := map[string]Saved{}
 	for _, x := range states {
@@ -171,7 +173,14 @@ func (s *Store) Restore(states []Saved, constants map[string]uint32) error {
 	for _, e := range s.order {
 		switch e.Kind {
 		case Const:
-			if want, ok := constants[e.Name]; ok && want != e.sum {
+			if constants == nil {
+				continue
+			}
+			want, ok := constants[e.Name]
+			if !ok {
+				return fmt.Errorf("the checkpoint has no checksum of the constant %s: is it of another model or configuration?", e.Name)
+			}
+			if want != e.sum {
 				return fmt.Errorf("%s is not what it was when the run was saved: has the data changed?", e.Name)
 			}
 		case State:
@@ -186,6 +195,11 @@ func (s *Store) Restore(states []Saved, constants map[string]uint32) error {
 			}
 		}
 	}
+	for _, x := range states {
+		if e := s.byName[x.Name]; e == nil || e.Kind != State {
+			return fmt.Errorf("the checkpoint has %s %v and the model has not: is it of another model or configuration, or restored before every program was built?", x.Name, x.Desc)
+		}
+	}
 	for _, e := range s.order {
 		if e.Kind == State {
 			if err := s.WriteBytes(e.Name, saved[e.Name].Data); err != nil {
@@ -196,8 +210,15 @@ func (s *Store) Restore(states []Saved, constants map[string]uint32) error {
 	return nil
 }
 
-// Equal compares the State entries of two stores bit for bit and names the first that differs.
+// Equal compares the State entries of two stores bit for bit and names the first that differs, or that only one of them has.
 func (s *Store) Equal(o *Store) (difference string, err error) {
+	for _, pair := range [][2]*Store{{s, o}, {o, s}} {
+		for _, e := range pair[0].order {
+			if f := pair[1].byName[e.Name]; e.Kind == State && (f == nil || f.Kind != State || f.Desc != e.Desc) {
+				return e.Name, nil
+			}
+		}
+	}
 	for _, e := range s.order {
 		if e.Kind != State {
 			continue
@@ -270,6 +291,3 @@ func convert[S, D float32 | float64 | int32](s []S) []D {
 	}
 	return d
 }
-
-// An Init gives an entry its first values from a stream of the run's seed and the entry's name.
-type Init func(s philox.Stream, d kernels.Desc, out []float64)

@@ -125,3 +125,58 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+// A constant is the data that it was made of: to ask for it with other data is an error, in one program or in the next.
+func TestConstantsOfOtherData(t *testing.T) {
+	s := engine.NewStore(paranoid.New(1), kernels.Float32, 1)
+	build := func(v float64, id int32) error {
+		p, err := engine.Build(s, func(b *engine.Builder) engine.Step {
+			return engine.Step{Outputs: []engine.Named{{Name: "x", Value: op.Gather(b.Const("c", []float64{v, 1}, 2), op.Only(b.Indices("id", []int32{id})))}}}
+		})
+		if err == nil {
+			err = p.Close()
+		}
+		return err
+	}
+	for range 2 {
+		if err := build(3, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustSay(t, build(4, 1), `"c"`, "other data")
+	mustSay(t, build(3, 0), `"id"`, "other data")
+}
+
+// Restore takes what belongs to the store and nothing else.
+func TestRestoreIsExact(t *testing.T) {
+	build := func(names ...string) *engine.Store {
+		r := start(t, paranoid.New(1), kernels.Float64, func(b *engine.Builder) engine.Step {
+			x := b.Const("k", []float64{1}, 1)
+			for _, n := range names {
+				x = op.Add(x, b.State(n, engine.Constant(5), 1))
+			}
+			return engine.Step{Outputs: []engine.Named{{Name: "x", Value: x}}}
+		})
+		return r.store
+	}
+	two, one := build("a", "b"), build("a")
+	states, constants, err := two.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustSay(t, one.Restore(states, constants), "has b", "every program")
+	mustSay(t, two.Restore(states, map[string]uint32{}), "k")
+	for _, c := range []map[string]uint32{constants, nil} {
+		if err := two.Restore(states, c); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, pair := range [][2]*engine.Store{{one, two}, {two, one}} {
+		if name, err := pair[0].Equal(pair[1]); err != nil || name != "b" {
+			t.Errorf("the difference is %q, %v; want b", name, err)
+		}
+	}
+	if name, err := two.Equal(two); err != nil || name != "" {
+		t.Errorf("a store differs from itself in %q, %v", name, err)
+	}
+}

@@ -38,6 +38,11 @@ type values map[string][]float64
 
 // show makes a node readable by the name.
 func (m *model) show(name string, x *op.Node) *op.Node {
+	for _, n := range m.shown {
+		if n.Name == name { // a second round over the same rows: the same values
+			return x
+		}
+	}
 	m.shown = append(m.shown, engine.Named{Name: name, Value: x})
 	return x
 }
@@ -282,7 +287,7 @@ func buildTraining(mid middle, d device, options ...engine.PlanOption) (*engine.
 		loss := mid.loss(&model{Builder: b})
 		o := engine.Adam(1e-3)
 		o.Name = "training" // a middle may have an Adam of its own
-		return engine.Optimise(b, engine.Objective{{Name: "loss", Weight: 1, Value: loss}}, o)
+		return engine.Optimise(b, engine.Objective{{Name: "cost", Weight: 1, Value: loss}}, o)
 	}, options...)
 	return s, p, err
 }

@@ -23,7 +23,7 @@ import (
 // A run that is killed at any moment and started again from its last checkpoint ends in the same bits.
 
 const (
-	resumeSteps = 120
+	resumeSteps = 400
 	childPath   = "NEARFAR_AWKWARD_CHECKPOINT" // set in the child: where it keeps its checkpoint
 	childHow    = "NEARFAR_AWKWARD_ROUNDS"
 	childFloat  = "NEARFAR_AWKWARD_FLOAT"

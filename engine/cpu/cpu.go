@@ -89,7 +89,6 @@ type exec struct {
 	pool    *pool
 	work    []kernelset.Work
 	in, out [][]kernelset.Tensor
-	times   []time.Duration
 }
 
 // Load resolves the kernels. One block of scratch serves all instructions, since they run one after another.
@@ -136,7 +135,7 @@ func (d *Device) Load(p *engine.Plan, b engine.Binding) (engine.Exec, error) {
 		most = max(most, d.set.Scratch(i.K, p.Descs(i.Out), p.Descs(i.In)))
 	}
 	scratch := alignedBytes(most)
-	e := &exec{plan: p, pool: d.pool, work: []kernelset.Work{}, times: make([]time.Duration, len(p.Code))}
+	e := &exec{plan: p, pool: d.pool, work: []kernelset.Work{}}
 	for at, i := range p.Code {
 		in, err := views(i.In)
 		if err != nil {
@@ -168,19 +167,20 @@ func (e *exec) Run(ctx context.Context) error {
 	return nil
 }
 
-// Profile runs nothing: it gives the times of the last RunProfiled.
-func (e *exec) Profile() ([]time.Duration, error) { return e.times, nil }
-
-// RunProfiled is Run with a clock round each instruction.
-func (e *exec) RunProfiled(ctx context.Context) error {
+// Profile is Run with a clock round each instruction.
+func (e *exec) Profile(context.Context) ([]time.Duration, error) {
+	if e.work == nil {
+		return nil, errClosed
+	}
+	times := make([]time.Duration, len(e.work))
 	for i, w := range e.work {
 		start := time.Now()
 		for _, p := range w {
 			e.pool.run(p)
 		}
-		e.times[i] = time.Since(start)
+		times[i] = time.Since(start)
 	}
-	return ctx.Err()
+	return times, nil
 }
 
 // Probe runs the plan again and looks at every result. It is called after a step that the guard kept from changing any state, so the operands are

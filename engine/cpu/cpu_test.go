@@ -107,7 +107,14 @@ func TestForeignMemoryIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := build(t, d, 4).Plan
+	p, err := engine.Build(engine.NewStore(d, kernels.Float64, 1), func(b *engine.Builder) engine.Step { // an input and an entry
+		t := b.Schedule("t", 1, func(t uint64, out []float64) { out[0] = float64(t) })
+		return engine.Step{Outputs: []engine.Named{{Name: "x", Value: op.Add(t, b.State("s", engine.Zeros, 4))}}}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := p.Plan
 	load := func(inputs, entries engine.Mem) error {
 		_, err := d.Load(plan, engine.Binding{Inputs: inputs, Outputs: own, Entry: func(string) engine.Mem { return entries }})
 		return err
@@ -129,17 +136,7 @@ func TestProfile(t *testing.T) {
 	if err := p.Run(context.Background(), 0, 1, nil); err != nil {
 		t.Fatal(err)
 	}
-	profiled, ok := p.Exec().(interface {
-		engine.Profiler
-		RunProfiled(context.Context) error
-	})
-	if !ok {
-		t.Fatal("the program has no profile")
-	}
-	if err := profiled.RunProfiled(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	times, err := profiled.Profile()
+	times, err := p.Profile(context.Background(), 1)
 	if err != nil || len(times) != len(p.Plan.Code) {
 		t.Fatalf("%d times for %d instructions, %v", len(times), len(p.Plan.Code), err)
 	}
@@ -153,11 +150,14 @@ func TestProfile(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
-	if p.Exec().Close() == nil {
+	if p.Close() == nil {
 		t.Error("a program is closed twice without an error")
 	}
 	if err := p.Run(context.Background(), 0, 1, nil); err == nil {
 		t.Error("a closed program runs")
+	}
+	if _, err := p.Profile(context.Background(), 0); err == nil {
+		t.Error("a closed program is profiled")
 	}
 }
 

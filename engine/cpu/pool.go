@@ -50,6 +50,7 @@ func (p *pool) run(phase kernelset.Phase) {
 	}
 	p.take()
 	p.done.Wait()
+	p.phase = kernelset.Phase{} // it holds a program's memory
 	p.mu.Unlock()
 }
 
