@@ -6,6 +6,8 @@ import "math"
 //
 //	out[i, :] = X[id_i, :]
 //
+// Ids are checked by whoever makes them, the reader of the data or the feed, here and in every kernel with ids: -1 <= id_i < N.
+//
 // Inputs: X [N, d] or [N], id [B]. Output: [B, d] or [B].
 type Gather struct{}
 

@@ -7,6 +7,10 @@ package kernels
 // Inputs: X [N, d], beg [M], end [M], col [nnz]; with Scaled, rowScale [M] and colScale [N]; with Valued, val [nnz]. Rows carry
 // `end` beside `beg` so that a view of a graph may use only a part of each row's slot. A normalised adjacency needs two scale
 // vectors and no value per edge; an embedding bag is an SpMM over a fed CSR.
+//
+// Every edge's column is a row of X: 0 <= col_e < N for beg_i <= e < end_i, and 0 <= beg_i, end_i <= nnz; -1 is no column here (an absent edge is
+// behind its row's end). What lies outside all rows' parts is not read. As everywhere, ids are checked by whoever makes them, the reader of
+// the data or the feed: a kernel is free to panic on others, and a kernel that is not on the processor to read other memory.
 type SpMM struct{ Scaled, Valued bool }
 
 func (s SpMM) Name() string { return "SpMM" }

@@ -106,11 +106,12 @@ func (s *sparse[T]) rowsAVX2(lo, hi int) {
 		colScale, colMask = as32(s.colScale), -1
 	}
 	for i := lo; i < hi; i++ {
-		beg, edges := int(s.beg[i]), max(0, int(s.end[i]-s.beg[i]))
+		beg, edges := int(s.beg[i]), max(0, int(s.end[i])-int(s.beg[i]))
 		if edges == 0 {
 			clear(row(y, i, s.d))
 			continue
 		}
+		s.mustHave(s.col[beg:][:edges])
 		scale := float32(1)
 		if s.rowScale != nil {
 			scale = float32(s.rowScale[i])

@@ -61,6 +61,17 @@ func (s *sparse[T]) rows(lo, hi int) {
 	}
 }
 
+// mustHave panics, as the loop in Go does, where a column is no row of x: the assembly would read other memory.
+func (s *sparse[T]) mustHave(cols []int32) {
+	last, outside := int32(len(s.x)/s.d-1), int32(0)
+	for _, c := range cols {
+		outside |= c | (last - c) // negative below 0 and above last
+	}
+	if outside < 0 {
+		panic("cpu: SpMM: a column that is no row of X")
+	}
+}
+
 // edge is the row of x at the far end of edge e.
 func (s *sparse[T]) edge(e int) []T { return row(s.x, int(s.col[e]), s.d) }
 

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"slices"
 	"unsafe"
 
 	"nearfar/kernels"
@@ -57,12 +58,12 @@ type call[T float] struct {
 func views[T float](ts []Tensor) []tensor[T] {
 	vs := make([]tensor[T], len(ts))
 	for i, t := range ts {
-		vs[i] = tensor[T]{Desc: t.Desc, I: t.I32}
+		vs[i] = tensor[T]{Desc: t.Desc, I: slices.Clip(t.I32)} // no slice of an operand reaches what lies behind it
 		switch f := any(&vs[i].F).(type) {
 		case *[]float32:
-			*f = t.F32
+			*f = slices.Clip(t.F32)
 		case *[]float64:
-			*f = t.F64
+			*f = slices.Clip(t.F64)
 		}
 	}
 	return vs
