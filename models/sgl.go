@@ -2,6 +2,7 @@ package models
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"nearfar/engine"
@@ -57,7 +58,8 @@ func (m *sgl) Train(b *engine.Builder) engine.Objective {
 	return append(o, engine.Term{Name: "ssl", Weight: m.o.Lambda, Value: m.contrast(b, m.view(b, 1), m.view(b, 2), m.o.ContrastOptions)})
 }
 
-// Describe counts the edges of the first epoch's sub-graphs, by view and layer.
+// Describe counts the edges of the first epoch's sub-graphs, by view and layer, and those that all layers of a view share: only with random walks do
+// layers differ.
 func (m *sgl) Describe() (string, error) {
 	var out []engine.Slot
 	for _, p := range m.views.Ports() {
@@ -73,17 +75,31 @@ func (m *sgl) Describe() (string, error) {
 	var s strings.Builder
 	fmt.Fprintf(&s, "sub-graphs (%s, rho %g) of %d edges, epoch 1:", m.o.Augment, m.o.Rho, m.graph.Edges())
 	for v := 1; v <= 2; v++ {
-		fmt.Fprintf(&s, " view %d", v)
+		fmt.Fprintf(&s, " view %d has", v)
+		row := func(layer, u int) []int32 {
+			p := m.views.View(v, layer)
+			return out[p.Col].I32[out[p.Beg].I32[u]:out[p.End].I32[u]]
+		}
 		for l := range m.layers {
-			p, edges := m.views.View(v, l), 0
-			for n := range m.nodes() {
-				edges += int(out[p.End].I32[n] - out[p.Beg].I32[n])
+			edges := 0
+			for u := range m.users {
+				edges += len(row(l, u))
 			}
-			fmt.Fprintf(&s, " %d", edges/2)
+			fmt.Fprintf(&s, " %d", edges)
 		}
-		if v == 1 {
-			s.WriteString(",")
+		shared := 0
+		for u := range m.users {
+			for _, item := range row(0, u) {
+				inAll := true
+				for l := 1; l < m.layers && inAll; l++ {
+					_, inAll = slices.BinarySearch(row(l, u), item)
+				}
+				if inAll {
+					shared++
+				}
+			}
 		}
+		fmt.Fprintf(&s, " by layer, %d in all layers;", shared)
 	}
-	return s.String() + " (by layer)", nil
+	return strings.TrimSuffix(s.String(), ";"), nil
 }
