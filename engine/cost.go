@@ -24,8 +24,8 @@ func cost(k kernels.Kernel, out, in []kernels.Desc) (flops, bytes int64) {
 		return 2 * edges * d, bytes - in[0].Bytes() + edges*d*int64(in[0].Type.Size())
 	case kernels.LogSumExp:
 		return 2 * pairs(in[0], in[1]), bytes
-	case kernels.LogSumExpGrad:
-		return 6 * pairs(in[0], in[1]), bytes
+	case kernels.LogSumExpGrad: // forms the logits twice, so that each output has one owner
+		return 8 * pairs(in[0], in[1]), bytes
 	case kernels.LogSumExpWithGrad:
 		return 6 * pairs(in[0], in[1]), bytes
 	case kernels.Adam:

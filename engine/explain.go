@@ -41,7 +41,7 @@ func (p *Plan) operands(ids []BufID) string {
 		if name == "" {
 			name = fmt.Sprintf("t%d", b.Root)
 		}
-		s[i] = name + strings.TrimLeft(b.Desc.String(), "floatin3264")
+		s[i] = name + strings.TrimPrefix(b.Desc.String(), b.Desc.Type.String()) // the shape alone
 	}
 	return strings.Join(s, " ")
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"nearfar/engine/op"
@@ -157,6 +158,25 @@ type lifter struct {
 type numbered struct {
 	k        kernels.Kernel
 	operands string
+	negative uint32 // which constants of k are -0: it is == 0, and another number
+}
+
+// negativeZeros marks the constants of a kernel that are -0. (Parameters of other kernels mean the same with either sign.)
+func negativeZeros(k kernels.Kernel) (mask uint32) {
+	is := func(v float64) bool { return v == 0 && math.Signbit(v) }
+	switch k := k.(type) {
+	case kernels.Fill:
+		if is(k.Value) {
+			return 1
+		}
+	case kernels.Map:
+		for i, c := range k.Code {
+			if is(c.Imm) {
+				mask |= 1 << i
+			}
+		}
+	}
+	return mask
 }
 
 func (l *lifter) lift(n *op.Node) *value {
@@ -188,7 +208,7 @@ func (l *lifter) liftNew(n *op.Node) *value {
 		operands[i] = l.lift(c)
 		fmt.Fprintf(&key, "%d ", operands[i].id)
 	}
-	at := numbered{def.Base(), key.String()}
+	at := numbered{def.Base(), key.String(), negativeZeros(def.Base())}
 	if i := l.known[at]; i != nil {
 		return i.out[op.OutputIndex(n)]
 	}

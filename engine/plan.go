@@ -12,6 +12,7 @@ type PlanOption uint8
 
 const (
 	WithoutFactoring PlanOption = iota
+	WithoutFolding              // of constants
 	WithoutMapFusion
 	WithoutOnePass // LogSumExp and its gradient apart
 	WithoutReuse   // every temporary in memory of its own
@@ -21,14 +22,16 @@ const (
 // makePlan rewrites, orders and places a program.
 func makePlan(c *code, ports []inputPort, options []PlanOption) *Plan {
 	on := func(o PlanOption) bool { return !slices.Contains(options, o) }
-	if on(WithoutMapFusion) {
+	if on(WithoutFolding) {
 		c.foldFills()
 	}
 	if on(WithoutFactoring) {
 		c.factorSums()
 	}
-	if on(WithoutMapFusion) {
+	if on(WithoutFolding) {
 		c.foldConstants()
+	}
+	if on(WithoutMapFusion) {
 		c.fuseMaps()
 	}
 	if on(WithoutOnePass) {

@@ -12,6 +12,7 @@ import (
 
 var rewrites = map[string]engine.PlanOption{
 	"factoring":  engine.WithoutFactoring,
+	"folding":    engine.WithoutFolding,
 	"map fusion": engine.WithoutMapFusion,
 	"one pass":   engine.WithoutOnePass,
 	"reuse":      engine.WithoutReuse,
@@ -137,4 +138,51 @@ func TestRewritesKnowTheirLimits(t *testing.T) {
 			t.Errorf("%d SpMM, want 2", n)
 		}
 	})
+}
+
+// 0 and -0 are equal and are two numbers: what is computed of them is not one instruction. Nor is x / c one product where 1/c is no number.
+func TestConstantsKeepTheirBits(t *testing.T) {
+	minus := math.Copysign(0, -1)
+	everywhere(t, func(t *testing.T, start func(model) *run) {
+		r := start(func(b *engine.Builder) engine.Step {
+			x := b.State("x", values(1, 1e-310), 2)
+			return engine.Step{Outputs: []engine.Named{
+				{Name: "fill", Value: op.Recip(op.Fill(b.Graph, 0, b.Float(2)))},
+				{Name: "minus fill", Value: op.Recip(op.Fill(b.Graph, minus, b.Float(2)))},
+				{Name: "scale", Value: op.Recip(op.Scale(x, 0))},
+				{Name: "minus scale", Value: op.Recip(op.Scale(x, minus))},
+				{Name: "tiny", Value: op.Div(x, b.Scalar(1e-310))},
+				{Name: "zero", Value: op.Div(x, b.Scalar(0))},
+			}}
+		}).steps(0, 1)
+		inf := math.Inf(1)
+		for name, want := range map[string][]float64{"fill": {inf, inf}, "minus fill": {-inf, -inf}, "scale": {inf, inf}, "minus scale": {-inf, -inf},
+			"tiny": {inf, 1}, "zero": {inf, inf}} {
+			close(t, name, r.output(name), want, 0)
+		}
+	})
+}
+
+// Folding and fusion are two switches.
+func TestFoldingAlone(t *testing.T) {
+	m := func(b *engine.Builder) engine.Step {
+		x := op.Exp(op.Div(b.State("x", values(1, 2), 2), b.Scalar(4)))
+		return engine.Step{Outputs: []engine.Named{{Name: "x", Value: x}}}
+	}
+	for _, c := range []struct {
+		options []engine.PlanOption
+		want    map[string]int // kernels beside the copy to the output
+	}{
+		{nil, map[string]int{"Map(scale exp)": 1, "Fill": 0}},
+		{[]engine.PlanOption{engine.WithoutFolding}, map[string]int{"Fill": 1}},
+		{[]engine.PlanOption{engine.WithoutMapFusion}, map[string]int{"Map(scale)": 1, "Map(exp)": 1, "Fill": 0}},
+	} {
+		r := start(t, paranoid.New(1), kernels.Float64, m, c.options...).steps(0, 1)
+		for k, want := range c.want {
+			if got := r.count(k); got != want {
+				t.Errorf("without %v: %d %s, want %d", c.options, got, k, want)
+			}
+		}
+		close(t, "x", r.output("x"), []float64{math.Exp(.25), math.Exp(.5)}, 0)
+	}
 }

@@ -14,8 +14,9 @@ import "math"
 // by row; a row of -1 is padding and stands behind the others.
 type Similarity struct {
 	Scale float64
-	// Bound, where positive, promises |s_bn| <= Bound for every column whose bias is not -Inf: then e^(s - Bound) needs no running
-	// maximum. 0: no promise is made and the running maximum is used.
+	// Bound, where positive, promises |s_bn| <= Bound for every column whose bias is not -Inf; 0 promises nothing. It is a fact about the operands,
+	// not a choice: a kernel set may sum e^s without a maximum where its precision allows that for such logits, and otherwise uses the running
+	// maximum. The result is the same up to rounding.
 	Bound                      float64
 	Biased, Weighted, Excludes bool
 }

@@ -166,7 +166,7 @@ func (s Softmax) Ref(out, in []Tensor64) {
 //
 //	value[.., k], index[.., k]
 //
-// NaN counts as -Inf. K = 1 is argmax.
+// NaN stands behind -Inf, and is the value where it is chosen. K = 1 is argmax.
 type TopK struct{ K int }
 
 func (t TopK) Name() string { return "TopK" }

@@ -93,7 +93,8 @@ func pull(def Def, out, grad *Node, wants []bool) ([]*Node, error) {
 	return g, nil
 }
 
-// pullExpanded pulls through the expansion. An operand that stands at several inputs has one gradient there, which the first of them gets.
+// pullExpanded pulls through the expansion, and stops at every input, wanted or not: what stands behind one is the caller's. An operand that
+// stands at several inputs has one gradient there, which the first of them gets.
 func pullExpanded(c Composite, in []*Node, index int, grad *Node, wants []bool) ([]*Node, error) {
 	var wrt []*Node
 	var place []int
@@ -103,7 +104,7 @@ func pullExpanded(c Composite, in []*Node, index int, grad *Node, wants []bool) 
 		}
 	}
 	out := c.Expand(in)[index]
-	g, err := vjp([]*Node{out}, []*Node{grad}, wrt)
+	g, err := vjp([]*Node{out}, []*Node{grad}, wrt, in)
 	if err != nil {
 		return nil, fmt.Errorf("%s, expanded: %w", c.Name(), err)
 	}

@@ -21,7 +21,7 @@ func Grad(cost *Node, wrt ...*Node) (grads []*Node, err error) {
 	if Desc(cost).Rank != 0 || !Desc(cost).Type.IsFloat() {
 		return nil, fmt.Errorf("the cost is %v, not a real scalar", Desc(cost))
 	}
-	g, err := vjp([]*Node{cost}, []*Node{Fill(cost.Graph(), 1, Desc(cost))}, wrt)
+	g, err := vjp([]*Node{cost}, []*Node{Fill(cost.Graph(), 1, Desc(cost))}, wrt, wrt)
 	if err != nil {
 		return nil, err
 	}
@@ -33,17 +33,20 @@ func Grad(cost *Node, wrt ...*Node) (grads []*Node, err error) {
 	return g, nil
 }
 
-// vjp is reverse accumulation: Σ_k seed_k · d out_k / d wrt_i, nil where nothing flows. Nodes of wrt are leaves of it, whatever stands
-// behind them.
-func vjp(outs, seeds, wrt []*Node) ([]*Node, error) {
-	leaf := map[*Node]bool{}
+// vjp is reverse accumulation: Σ_k seed_k · d out_k / d wrt_i, nil where nothing flows. The nodes of leaves, wrt among them, are constants beside
+// wrt, whatever stands behind them.
+func vjp(outs, seeds, wrt, leaves []*Node) ([]*Node, error) {
+	leaf, wanted := map[*Node]bool{}, map[*Node]bool{}
+	for _, l := range leaves {
+		leaf[l] = true
+	}
 	for _, w := range wrt {
-		leaf[w] = true
+		wanted[w] = true
 	}
 	order := topological(outs, leaf)
 	reaches := map[*Node]bool{} // a wrt is below
 	for _, n := range order {
-		reaches[n] = leaf[n]
+		reaches[n] = wanted[n]
 		def, in, _, ok := Operator(n)
 		if leaf[n] || !ok {
 			continue

@@ -126,7 +126,7 @@ func TestForeignOperatorsAreRefused(t *testing.T) {
 	}
 }
 
-// A bound on the logits is promised only where unit rows, the absence of a bias and the range of a float32 allow it.
+// A bound on the logits is promised wherever unit rows and the absence of a bias make one true, at every temperature.
 func TestBound(t *testing.T) {
 	b := newBench(t)
 	x, bias := b.float("x", b.apart, 3, 2), b.float("bias", b.apart, 3)
@@ -139,12 +139,70 @@ func TestBound(t *testing.T) {
 		"absent columns":  {op.Similarity{Scale: 10, Unit: true, Bias: bias}, true},
 		"any rows":        {op.Similarity{Scale: 10}, false},
 		"a bias":          {op.Similarity{Scale: 10, Unit: true, Bias: bias, FiniteBias: true}, false},
-		"low temperature": {op.Similarity{Scale: 100, Unit: true}, false},
+		"low temperature": {op.Similarity{Scale: 100, Unit: true}, true},
 	} {
 		def, _, _, _ := op.Operator(op.LogSumExp(x, x, c.s))
 		bound := def.Base().(kernels.LogSumExp).Bound
 		if c.bounded != (bound > 0) || c.bounded && bound < 10 {
 			t.Errorf("%s: a bound of %v", name, bound)
+		}
+	}
+}
+
+// A matrix whose sides are scaled differently is not its own transposed, whatever its pattern.
+func TestSymmetricNeedsOneScale(t *testing.T) {
+	b := newBench(t)
+	one, two := b.float("one", b.above, 2), b.float("two", b.above, 2)
+	pattern := op.Sparse{Beg: b.ints("beg", 0, 1), End: b.ints("end", 1, 2), Col: b.ints("col", 1, 0)}
+	symmetric := func(row, col *op.Node) (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				err = r.(*op.Error)
+			}
+		}()
+		s := pattern
+		s.RowScale, s.ColScale = row, col
+		if s.Symmetric(); s.Transposed != &s {
+			t.Error("a symmetric matrix is not its own transposed")
+		}
+		return nil
+	}
+	for _, scale := range []*op.Node{nil, one} {
+		if err := symmetric(scale, scale); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, pair := range [][2]*op.Node{{one, two}, {one, nil}, {nil, two}} {
+		if err := symmetric(pair[0], pair[1]); err == nil || !strings.Contains(err.Error(), "Sparse.Transposed") {
+			t.Errorf("two scales: %v", err)
+		}
+	}
+}
+
+// half is x·y whose derivative is said to stop at y; the derivative by x is not written, and the expansion is.
+type half struct{ kernels.Map }
+
+func (h half) Base() kernels.Kernel            { return h.Map }
+func (h half) Pull(*op.Pull) []*op.Node        { return nil }
+func (h half) Expand(in []*op.Node) []*op.Node { return []*op.Node{op.Mul(in[0], in[1])} }
+func (h half) Flow(input int) op.Flow {
+	if input == 1 {
+		return op.Stops
+	}
+	return op.Unwritten
+}
+
+// The gradient through an expansion stops at the operator's inputs, where one of them is computed from another too.
+func TestExpansionStopsAtTheInputs(t *testing.T) {
+	b := newBench(t)
+	x := b.values64("x", []float64{3, 5}, 2)
+	g, err := op.Grad(op.Sum(op.Apply(half{kernels.Binary(kernels.Mul)}, []*op.Node{x, op.Square(x)})), x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range b.eval(g[0]).F {
+		if want := []float64{9, 25}[i]; v != want { // x², not 3x²
+			t.Errorf("element %d is %v, want %v", i, v, want)
 		}
 	}
 }

@@ -10,7 +10,8 @@ import (
 // Similarity are the logits of a contrastive loss: s_bn = Scale·<x_b, y_n> + Bias_n, with rows and columns that may be absent.
 type Similarity struct {
 	Scale float64
-	// Unit promises that rows of x and y have at most unit length, so that Scale bounds the logits.
+	// Unit promises that rows of x and y have at most unit length, so that Scale bounds the logits: the kernel is told so (kernels.Similarity.Bound),
+	// and what it makes of it is its own decision.
 	Unit bool
 	// Bias [N] is added to the columns: -log Q; -Inf makes a column absent. Or nil.
 	Bias *Node
@@ -22,14 +23,10 @@ type Similarity struct {
 	ExcludeRow, ExcludeCol *Node
 }
 
-// maxShift is the largest spread of logits for which e^(s - bound) stays a normal float32: beyond it the running maximum is used.
-const maxShift = 80
-
 func (s Similarity) kernel() kernels.Similarity {
 	k := kernels.Similarity{Scale: s.Scale, Biased: s.Bias != nil, Weighted: s.Weight != nil, Excludes: s.ExcludeRow != nil}
-	if b := math.Abs(s.Scale); s.Unit && !s.FiniteBias && 2*b <= maxShift {
-		// A little above, since rows have unit length only up to rounding.
-		k.Bound = b * (1 + 1e-5)
+	if s.Unit && !s.FiniteBias {
+		k.Bound = math.Abs(s.Scale) * (1 + 1e-5) // a little above, since rows have unit length only up to rounding
 	}
 	return k
 }
@@ -139,7 +136,7 @@ func (d logSumExpGradDef) Expand(in []*Node) []*Node {
 	x, y, lse, g := in[0], in[1], in[2], in[3]
 	bias, weight, _, _ := d.Places(2)
 	lse = shifted(lse, pick(in, weight))
-	p := Mul(Exp(Sub(expandedLogits(d.Similarity, x, y, pick(in, bias), d.Name()), column(lse))), column(g))
+	p := Mul(Exp(Sub(expandedLogits(d.Similarity, x, y, pick(in, bias), d.Name()), Column(lse))), Column(g))
 	out := []*Node{Scale(MatMul(p, y, false, false), d.Scale), Scale(MatMul(p, x, true, false), d.Scale)}
 	if d.Biased {
 		out = append(out, Sum(p, 0))

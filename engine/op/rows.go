@@ -97,7 +97,7 @@ func (d rowDotDef) Base() kernels.Kernel { return d.RowDot }
 func (d rowDotDef) Flow(int) Flow        { return Flows }
 
 func (d rowDotDef) Pull(c *Pull) []*Node {
-	g := column(c.Grad())
+	g := Column(c.Grad())
 	r := make([]*Node, 2)
 	for i := range r {
 		if c.Wants(i) {
@@ -107,11 +107,8 @@ func (d rowDotDef) Pull(c *Pull) []*Node {
 	return r
 }
 
-// column is v [..] as [.., 1], so that it broadcasts along rows.
-func column(v *Node) *Node { return Reshape(v, append(Desc(v).Shape(), 1)...) }
-
 // Column is v [..] as [.., 1]: one number a row, which broadcasts along it.
-func Column(v *Node) *Node { return column(v) }
+func Column(v *Node) *Node { return Reshape(v, append(Desc(v).Shape(), 1)...) }
 
 // RowDot is <x_i, y_i> of corresponding rows.
 func RowDot(x, y *Node) *Node { return Apply(rowDotDef{}, []*Node{x, y}) }
@@ -127,7 +124,7 @@ func (d normaliseDef) Flow(int) Flow        { return Flows }
 func (d normaliseDef) Pull(c *Pull) []*Node {
 	y, inv := c.Out(0), c.Out(1)
 	if c.Index() == 1 { // d inv / dx = -inv² y
-		return c.first(Neg(Mul(y, column(Mul(Square(inv), c.Grad())))))
+		return c.first(Neg(Mul(y, Column(Mul(Square(inv), c.Grad())))))
 	}
 	return c.first(Apply(normaliseGradDef{}, []*Node{y, inv, c.Grad()}))
 }
@@ -147,7 +144,7 @@ func (d normaliseGradDef) Pull(*Pull) []*Node {
 
 func (d normaliseGradDef) Expand(in []*Node) []*Node {
 	y, inv, g := in[0], in[1], in[2]
-	return []*Node{Mul(column(inv), Sub(g, Mul(y, column(Sum(Mul(y, g), Desc(y).Rank-1)))))}
+	return []*Node{Mul(Column(inv), Sub(g, Mul(y, Column(Sum(Mul(y, g), Desc(y).Rank-1)))))}
 }
 
 // Cosine is the cosine of corresponding rows.

@@ -9,12 +9,15 @@ import (
 
 // The tiles that the contrastive kernels stream over. A tile of logits takes part in its products while it is in the L1 cache.
 const (
-	logitRows   = 24
-	logitCols   = 240 // whole panels of 16 and whole sixes
-	logitTile   = logitRows * logitCols
-	panelWidth  = 16
-	maxExponent = 40
+	logitRows  = 24
+	logitCols  = 240 // whole panels of 16 and whole sixes
+	logitTile  = logitRows * logitCols
+	panelWidth = 16
 )
+
+// maxUnshifted is the largest bound of logits that are summed as e^s, without a maximum: e^±40 and a sum of 10^20 of them are normal float32
+// numbers. (Temperature 0.025; below it, the running maximum.)
+const maxUnshifted = 40
 
 // logits forms tiles of s_bn = Scale · <x_b, y_n> + bias_n, -Inf for an excluded pair. A tile holds the inner products at first; scale and
 // bias are applied by the pass that follows, with one rounding each.
@@ -96,8 +99,8 @@ func (l *logits[T]) absent(b int) bool {
 	return b >= l.liveRows || l.weight != nil && l.weight[b] == 0
 }
 
-// unshifted tells that e^s needs no maximum: neither it nor a sum of millions of them leaves the normal float32 numbers.
-func (l *logits[T]) unshifted() bool { return l.Bound > 0 && l.Bound <= maxExponent }
+// unshifted tells that e^s needs no maximum.
+func (l *logits[T]) unshifted() bool { return l.Bound > 0 && l.Bound <= maxUnshifted }
 
 // tile writes the inner products of rows i0..i1 and columns j0..j1 to e, whose rows are logitCols apart; j0 is a multiple of the
 // panel's width. For an excluded pair it writes what Scale makes -Inf.
