@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"slices"
 	"time"
 
 	"nearfar/kernels"
@@ -180,7 +178,7 @@ func (p *Program) readsNonFinite() (instruction int, from string) {
 			if mem.Read(raw, b.Offset) != nil {
 				continue
 			}
-			bad[BufID(id)] = slices.ContainsFunc(widen(raw, b.Desc), func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 1) })
+			bad[BufID(id)] = FindNonFinite(widen(raw, b.Desc)).Bad
 		}
 	}
 	for at, i := range p.Plan.Code {

@@ -187,34 +187,22 @@ func (e *exec) Profile(context.Context) ([]time.Duration, error) {
 // those of that step.
 func (e *exec) Probe(ctx context.Context) (int, error) {
 	for at, w := range e.work {
-		badIn, absentIn := nonFinite(e.in[at])
+		in := nonFinite(e.in[at])
 		for _, p := range w {
 			e.pool.run(p)
 		}
-		bad, absent := nonFinite(e.out[at])
-		if bad && !badIn || absent && !absentIn && !badIn && len(e.in[at]) > 0 {
+		if nonFinite(e.out[at]).Guilty(in, len(e.in[at])) {
 			return at, ctx.Err()
 		}
 	}
 	return -1, ctx.Err()
 }
 
-// nonFinite looks for NaN or +Inf, and apart from them for -Inf, which among an instruction's operands is what is absent: a bias, the maximum of
-// nothing.
-func nonFinite(ts []kernelset.Tensor) (bad, absent bool) {
+func nonFinite(ts []kernelset.Tensor) (n engine.NonFinite) {
 	for _, t := range ts {
-		for _, v := range t.F32 {
-			if v-v != 0 {
-				bad, absent = bad || !(v < 0), absent || v < 0
-			}
-		}
-		for _, v := range t.F64 {
-			if v-v != 0 {
-				bad, absent = bad || !(v < 0), absent || v < 0
-			}
-		}
+		n = n.And(engine.FindNonFinite(t.F32)).And(engine.FindNonFinite(t.F64))
 	}
-	return bad, absent
+	return n
 }
 
 var errClosed = errors.New("the program is closed")

@@ -134,9 +134,7 @@ func (e *exec) Probe(ctx context.Context) (int, error) {
 	}
 	found := -1
 	err := e.inOrder(order, func(at int, out, in []kernels.Tensor64) bool {
-		badIn, absentIn := nonFinite(in)
-		bad, absent := nonFinite(out)
-		if bad && !badIn || absent && !absentIn && !badIn && len(in) > 0 {
+		if nonFinite(out).Guilty(nonFinite(in), len(in)) {
 			found = at
 		}
 		return found < 0
@@ -144,15 +142,11 @@ func (e *exec) Probe(ctx context.Context) (int, error) {
 	return found, errors.Join(err, ctx.Err())
 }
 
-// nonFinite looks for NaN or +Inf, and apart from them for -Inf, which among operands is what is absent.
-func nonFinite(ts []kernels.Tensor64) (bad, absent bool) {
+func nonFinite(ts []kernels.Tensor64) (n engine.NonFinite) {
 	for _, t := range ts {
-		for _, v := range t.F {
-			bad = bad || math.IsNaN(v) || math.IsInf(v, 1)
-			absent = absent || math.IsInf(v, -1)
-		}
+		n = n.And(engine.FindNonFinite(t.F))
 	}
-	return bad, absent
+	return n
 }
 
 // inOrder runs instructions, with every temporary poisoned before its first and after its last instruction. see returns false to end early.
@@ -207,7 +201,7 @@ func (e *exec) inOrder(order []int, see func(at int, out, in []kernels.Tensor64)
 	return nil
 }
 
-// compute runs one instruction on copies of its operands. A reference that panics has read an index that is none.
+// compute runs one instruction on copies of its operands, after a look at their ids. A reference that panics has read an index that is none.
 func (e *exec) compute(i engine.Instr) (in, out []kernels.Tensor64, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -220,6 +214,9 @@ func (e *exec) compute(i engine.Instr) (in, out []kernels.Tensor64, err error) {
 			return nil, nil, err
 		}
 		in = append(in, load(e.plan.Bufs[id].Desc, m))
+	}
+	if err := checkIndices(i.K, in); err != nil {
+		return nil, nil, err
 	}
 	for _, id := range i.Out {
 		t := kernels.NewTensor64(e.plan.Bufs[id].Desc)

@@ -232,3 +232,34 @@ func TestProgram(t *testing.T) {
 		}
 	}
 }
+
+// A feed whose inverse is of other ids, and a ring that writes one row twice, end the run with an error that names the instruction.
+func TestBrokenFeedIsAnError(t *testing.T) {
+	constant := func(b *engine.Builder, name string, v ...int32) *op.Node { return b.Indices(name, v) }
+	tests := []struct {
+		name, want string
+		next       func(b *engine.Builder, s *op.Node) *op.Node
+	}{
+		{"inverse", "ScatterAdd", func(b *engine.Builder, s *op.Node) *op.Node {
+			at := op.Index{ID: constant(b, "id", 2, 0), Rows: constant(b, "rows", 0, 1), Seg: constant(b, "seg", 0, 1, 2), Perm: constant(b, "perm", 1, 0)}
+			return op.ScatterAdd(op.Slice(s, 0, 0, 2), at, 4)
+		}},
+		{"put", "Put", func(b *engine.Builder, s *op.Node) *op.Node {
+			return op.Put(s, op.Slice(s, 0, 0, 2), constant(b, "id", 3, 3))
+		}},
+	}
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			p, err := engine.Build(engine.NewStore(paranoid.New(1), kernels.Float64, 1), func(b *engine.Builder) engine.Step {
+				s := b.State("s", engine.Constant(1), 4)
+				return engine.Step{Updates: []engine.Update{{State: s, Next: c.next(b, s)}}}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Run(context.Background(), 0, 1, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("the error is %v, want one that names %s", err, c.want)
+			}
+		})
+	}
+}
