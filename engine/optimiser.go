@@ -11,13 +11,12 @@ import (
 // Schedule gives the learning rate's factor at step t (0-based).
 type Schedule func(t uint64) float64
 
-// ConstantRate is no schedule.
-func ConstantRate(uint64) float64 { return 1 }
+func constantRate(uint64) float64 { return 1 }
 
 // StepDecay multiplies by gamma every `every` steps; 0 is never.
 func StepDecay(gamma float64, every uint64) Schedule {
 	if every == 0 {
-		return ConstantRate
+		return constantRate
 	}
 	return func(t uint64) float64 { return math.Pow(gamma, float64(t/every)) }
 }
@@ -86,7 +85,7 @@ func (o Optimiser) states() []string {
 func (o Optimiser) rates(b *Builder) *op.Node {
 	rate := o.Rate
 	if rate == nil {
-		rate = ConstantRate
+		rate = constantRate
 	}
 	name := "rates/" + o.prefix()
 	if b.byName[name] != nil {

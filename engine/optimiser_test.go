@@ -133,7 +133,6 @@ func TestSchedules(t *testing.T) {
 		s    engine.Schedule
 		want map[uint64]float64
 	}{
-		{"constant", engine.ConstantRate, map[uint64]float64{0: 1, 1e6: 1}},
 		{"steps", engine.StepDecay(.5, 3), map[uint64]float64{0: 1, 2: 1, 3: .5, 6: .25}},
 		{"never", engine.StepDecay(.5, 0), map[uint64]float64{0: 1, 9: 1}},
 		{"cosine", engine.CosineDecay(4, 12, .1), map[uint64]float64{0: .25, 3: 1, 4: 1, 8: .55, 12: .1, 99: .1}},

@@ -42,11 +42,10 @@ type Pull struct {
 	wants         []bool
 }
 
-// In is input i; Auxiliary is a node that was given for the derivative; Inputs counts the inputs.
-func (c *Pull) In(i int) *Node        { return c.in[i] }
-func (c *Pull) Auxiliary(i int) *Node { return c.auxiliary[i] }
-func (c *Pull) Auxiliaries() []*Node  { return c.auxiliary }
-func (c *Pull) Inputs() []*Node       { return c.in }
+// In is input i of Inputs; Auxiliaries are nodes that were given for the derivative.
+func (c *Pull) In(i int) *Node       { return c.in[i] }
+func (c *Pull) Inputs() []*Node      { return c.in }
+func (c *Pull) Auxiliaries() []*Node { return c.auxiliary }
 
 // Out is output k of the operator.
 func (c *Pull) Out(k int) *Node { return Output(c.out, k) }

@@ -113,8 +113,8 @@ func Column(v *Node) *Node { return Reshape(v, append(Desc(v).Shape(), 1)...) }
 // RowDot is <x_i, y_i> of corresponding rows.
 func RowDot(x, y *Node) *Node { return Apply(rowDotDef{}, []*Node{x, y}) }
 
-// NormEps is the smallest norm by which NormaliseRows divides (torch.nn.functional.normalize).
-const NormEps = 1e-12
+// normEps is the smallest norm by which NormaliseRows divides (torch.nn.functional.normalize).
+const normEps = 1e-12
 
 type normaliseDef struct{ kernels.NormaliseRows }
 
@@ -131,7 +131,7 @@ func (d normaliseDef) Pull(c *Pull) []*Node {
 
 // NormaliseRows scales rows to unit length; a zero row stays zero.
 func NormaliseRows(x *Node) *Node {
-	return Apply(normaliseDef{kernels.NormaliseRows{Eps: NormEps}}, []*Node{x})
+	return Apply(normaliseDef{kernels.NormaliseRows{Eps: normEps}}, []*Node{x})
 }
 
 type normaliseGradDef struct{ kernels.NormaliseRowsGrad }
