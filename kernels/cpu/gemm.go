@@ -13,6 +13,9 @@ import (
 // for m x n x k; A is at a[i·aRow + p·aCol], so it may be transposed, B at b[p·bRow + j] and C at c[i·cRow + j]. 2·m·n·k FLOPs; every operand should be
 // in a cache, since tiles of C are formed in registers from panels of B that are read once for each 6 rows of A.
 func multiply[T float](s Set, c []T, cRow int, a []T, aRow, aCol int, b []T, bRow int, m, n, k int) {
+	if k == 0 {
+		return
+	}
 	if s.level >= avx2 && unsafe.Sizeof(T(0)) == 4 {
 		multiplyAVX2(as32(c), cRow, as32(a), aRow, aCol, as32(b), bRow, m, n, k)
 		return
@@ -101,6 +104,9 @@ const (
 func (c *call[T]) matMul(k kernels.MatMul) Work {
 	batch, m, n, inner := k.Sizes(c.in[0].Desc, c.in[1].Desc)
 	a, b, out := c.in[0].F, c.in[1].F, c.out[0].F
+	if inner == 0 { // a sum of nothing
+		return Work{cut(len(out), 1).phase(func(lo, hi int) { clear(out[lo:hi]) })}
+	}
 	var w Work
 	if k.TransB {
 		b = take[T](c.arena, batch*inner*n)
@@ -111,14 +117,14 @@ func (c *call[T]) matMul(k kernels.MatMul) Work {
 		aRow, aCol = 1, m
 	}
 	cols := span{n, max(1, min(n, blockCols))}
-	rows := span{m, max(1, min(m, max(48, roundUp(blockWork/max(1, cols.part*inner), 6))))}
-	parts := span{inner, max(1, inner)}
+	rows := span{m, max(1, min(m, max(48, roundUp(blockWork/(cols.part*inner), 6))))}
+	parts := span{inner, inner}
 	if batch*rows.chunks()*cols.chunks() <= splits/2 && inner >= 64*splits && m*n <= inner*8 {
 		parts.part = (inner + splits - 1) / splits
 		out = take[T](c.arena, parts.chunks()*batch*m*n)
 	}
-	nr, nc, np := rows.chunks(), cols.chunks(), max(1, parts.chunks()) // a sum of nothing is 0
-	blocks := span{batch * nr * nc * np, max(1, blockWork/max(1, rows.part*cols.part*parts.part))}
+	nr, nc, np := rows.chunks(), cols.chunks(), parts.chunks()
+	blocks := span{batch * nr * nc * np, max(1, blockWork/(rows.part*cols.part*parts.part))}
 	w = append(w, blocks.phase(func(lo, hi int) {
 		for at := lo; at < hi; at++ {
 			g, block := at/(nr*nc)%batch, at%(nr*nc)
