@@ -359,6 +359,8 @@ func TestRunsOfNoSteps(t *testing.T) {
 	c := &clock{}
 	r := start(t, paranoid.New(1), kernels.Float64, feedModel(c)).steps(4, 0)
 	mustSay(t, r.program.Run(context.Background(), 0, -3, r.keep), "-3 steps")
+	_, err := r.program.Profile(context.Background(), 0)
+	mustSay(t, err, "paranoid", "no times")
 	if len(c.fills) > 0 || len(r.rows) > 0 {
 		t.Errorf("fills %v and reports %v of no steps", c.fills, r.rows)
 	}

@@ -147,6 +147,14 @@ func TestProfile(t *testing.T) {
 	if sum <= 0 {
 		t.Error("100,000 numbers took no time")
 	}
+	// The profiled step is a step: the state has doubled twice.
+	if err := p.Run(context.Background(), 2, 1, func(_ uint64, row []float64) {
+		if row[0] != 4*100_000 {
+			t.Errorf("the sum is %v, want 400,000", row[0])
+		}
+	}); err != nil {
+		t.Error(err)
+	}
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
