@@ -246,7 +246,7 @@ func usage(w io.Writer) error {
   trainer [-model NAME] [-data PATH] [-gpu auto|N|off] [options]   train, evaluate, leave a run
   trainer models                                                   the models and their papers
   trainer -model NAME -help                                        a model's options, defaults, sources
-  trainer explain -model NAME                                      the compiled program of a training step
+  trainer explain -model NAME [-dot]                               the compiled program of a training step, or the loss's graph
 `)
 	return err
 }

@@ -5,16 +5,20 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 
 	"nearfar/engine"
+	"nearfar/engine/op"
 	"nearfar/kernels"
 	"nearfar/models"
 	"nearfar/trainer"
 )
 
-// explain prints the program that a training step compiles to.
+// explain prints the program that a training step compiles to, or with -dot the loss's expression graph in Graphviz's language.
 func explain(args []string, stdout, stderr io.Writer) error {
-	c, err := parse(args)
+	isDot := func(a string) bool { return a == "-dot" || a == "--dot" }
+	dot := slices.ContainsFunc(args, isDot)
+	c, err := parse(slices.DeleteFunc(slices.Clone(args), isDot))
 	if errors.Is(err, flag.ErrHelp) {
 		return c.set.Help(stdout)
 	}
@@ -43,6 +47,9 @@ func explain(args []string, stdout, stderr io.Writer) error {
 	}
 	store := engine.NewStore(device, kernels.Float32, c.Seed)
 	defer store.Close()
+	if dot {
+		return drawLoss(stdout, store, m)
+	}
 	program, err := trainer.BuildTraining(store, m, c.Options)
 	if err != nil {
 		return err
@@ -50,4 +57,20 @@ func explain(args []string, stdout, stderr io.Writer) error {
 	defer program.Close()
 	fmt.Fprintf(stdout, "%s on %s (%d users, %d items, %d interactions), device %s\n", c.spec.Name, data.Name, data.Users(), data.Items(), data.Train.Len(), device.Name())
 	return program.Plan.Explain(stdout)
+}
+
+// drawLoss writes the graph of what a model minimises.
+func drawLoss(w io.Writer, store *engine.Store, m models.Model) error {
+	var text string
+	program, err := engine.Build(store, func(b *engine.Builder) engine.Step {
+		total := m.Train(b).Total()
+		text = op.Dot(total)
+		return engine.Step{Scalars: []engine.Named{{Name: "loss", Value: total}}}
+	})
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	_, err = io.WriteString(w, text)
+	return err
 }

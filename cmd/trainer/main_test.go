@@ -181,6 +181,20 @@ func TestUsageNamesEveryCommand(t *testing.T) {
 	}
 }
 
+// With -dot the loss is drawn, over the graph's own inputs.
+func TestExplainDraws(t *testing.T) {
+	t.Chdir(t.TempDir())
+	got := runCommand(t, append([]string{"explain", "-dot"}, quick(t, "sgl")...)...)
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	for _, want := range []string{"digraph", "SpMM", "LogSumExp", "view1/col", "embedding"} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("the drawing has no %s", want)
+		}
+	}
+}
+
 func TestExplain(t *testing.T) {
 	instruction := regexp.MustCompile(`(?m)^\d+ +(\w+)`)
 	for _, tt := range []struct {
