@@ -109,10 +109,10 @@ func LoadData(o Options) (*dataset.Dataset, error) {
 func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Device) (Result, error) {
 	r := &run{Job: j, data: data, started: time.Now()}
 	res := Result{Model: j.Name, Data: data.Name, Seed: j.Options.Seed, Device: device.Name(), Select: j.Options.Select}
+	defer r.close()
 	if err := r.build(device); err != nil {
 		return res, err
 	}
-	defer r.close()
 	if j.Resume {
 		if err := r.resume(); err != nil {
 			return res, err
@@ -172,10 +172,15 @@ func (r *run) close() {
 	if r.train != nil {
 		r.train.Close()
 	}
+	if r.scorer != nil {
+		r.scorer.close()
+	}
 	if r.metrics != nil {
 		r.metrics.Close()
 	}
-	r.store.Close()
+	if r.store != nil {
+		r.store.Close()
+	}
 }
 
 // loop runs epochs until the last one, or until patience ends.

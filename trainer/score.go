@@ -51,6 +51,14 @@ func newScorer(store *engine.Store, m models.Model) (*scorer, error) {
 	return s, err
 }
 
+func (s *scorer) close() {
+	for _, p := range []*engine.Program{s.tables, s.rank} {
+		if p != nil {
+			p.Close()
+		}
+	}
+}
+
 // refresh computes the tables from the parameters of now.
 func (s *scorer) refresh(ctx context.Context) error { return s.tables.Run(ctx, 0, 1, nil) }
 
