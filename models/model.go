@@ -35,6 +35,9 @@ type Options interface {
 	New(d Data) (Model, error)
 }
 
+// A Checker has options whose bounds depend on one another. New checks them too; a command line asks before it reads data.
+type Checker interface{ Check() error }
+
 // Spec is a model that a user can ask for.
 type Spec struct {
 	Name    string

@@ -15,10 +15,18 @@ type XSimGCLOptions struct {
 	ContrastLayer      int     `flag:"contrast-layer" default:"1" min:"1" help:"layer that the final embedding is contrasted with (l*)" source:"SELFRec, yelp2018"`
 }
 
+// Check finds what the options' own bounds cannot see.
+func (o *XSimGCLOptions) Check() error {
+	if o.ContrastLayer > o.Layers {
+		return fmt.Errorf("-contrast-layer %d is above -layers %d", o.ContrastLayer, o.Layers)
+	}
+	return nil
+}
+
 // New makes the model.
 func (o *XSimGCLOptions) New(d Data) (Model, error) {
-	if o.ContrastLayer > o.Layers {
-		return nil, fmt.Errorf("-contrast-layer %d is above -layers %d", o.ContrastLayer, o.Layers)
+	if err := o.Check(); err != nil {
+		return nil, err
 	}
 	p, err := newPropagation(o.PropagationOptions, d, o.distinct())
 	return &xsimgcl{noisy{p, o.Eps, draw}, o}, err

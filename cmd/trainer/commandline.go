@@ -134,6 +134,11 @@ func parse(args []string) (*commandLine, error) {
 	if err := c.Options.Check(); err != nil {
 		return nil, &usageError{err}
 	}
+	if m, ok := c.model.(models.Checker); ok {
+		if err := m.Check(); err != nil {
+			return nil, &usageError{err}
+		}
+	}
 	return c, nil
 }
 
@@ -232,7 +237,10 @@ func suggestion(name string, names []string) string {
 	return ""
 }
 
-func listModels(w io.Writer) error {
+func listModels(args []string, w io.Writer) error {
+	if len(args) > 0 {
+		return misused("'trainer models' lists all models; 'trainer -model %s -help' has one's options", args[0])
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range models.All() {
 		fmt.Fprintf(t, "%s\t%s\t%s\n", s.Name, s.Title, s.Paper)

@@ -64,7 +64,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	case "train":
 		return train(ctx, args, stdout, stderr)
 	case "models":
-		return listModels(stdout)
+		return listModels(args, stdout)
 	case "explain":
 		return explain(args, stdout, stderr)
 	case "help":

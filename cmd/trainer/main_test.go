@@ -71,6 +71,8 @@ func TestMisuse(t *testing.T) {
 		{"out of bounds", []string{"-model", "sgl", "-tau", "0"}, "-tau"},
 		{"not a choice", []string{"-select", "best"}, "valid, test or last"},
 		{"unmeasured metric", []string{"-metric", "Recall@7"}, "add its cutoff to -k"},
+		{"options that exclude each other", []string{"-model", "xsimgcl", "-contrast-layer", "9"}, "-contrast-layer 9 is above -layers 3"},
+		{"models takes no name", []string{"models", "sgl"}, "'trainer -model sgl -help'"},
 		{"no value", []string{"-model"}, "-model"},
 		{"no such configuration", []string{"-config", "absent.yaml"}, "absent.yaml"},
 	}

@@ -31,6 +31,7 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 		fmt.Fprintf(stdout, "\n%s: %s (%s)\n\n", c.spec.Name, c.spec.Title, c.spec.Paper)
+		c.set.Lookup("model").Default = c.spec.Name // what is shown are this model's
 		return c.set.Help(stdout)
 	}
 	if err != nil {
