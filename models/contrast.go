@@ -26,27 +26,27 @@ type ContrastOptions struct {
 	SSLReduce sample.Reduction `flag:"ssl-reduce" default:"mean" choices:"mean,sum" help:"the contrast as the mean or the sum over its rows" source:"wujcan/SGL: sum; SELFRec: mean"`
 }
 
-// distinct tells whether the sampler has to list the batch's distinct ids.
-func (o ContrastOptions) distinct() bool { return o.Unique }
-
 // side is one kind of node in a batch: where its rows are among the nodes, and which of them the batch holds.
 type side struct {
 	from, to int      // its rows in the table of nodes
-	id       op.Index // the rows to contrast; -1 behind
+	id       op.Index // the rows to contrast; -1 for padding
 	weight   *op.Node // 1 for a row that takes part, 0 for padding
+	absent   *op.Node // the same as a bias of candidates: 0, -Inf
 }
 
 // sides are the users and the positive items of a batch, each id once with Unique.
 func (m *propagation) sides(b *engine.Builder, o ContrastOptions) [2]side {
 	batch := m.batch(b)
-	sides := [2]side{{0, m.users, batch.User, nil}, {m.users, m.nodes(), batch.Pos, nil}}
+	sides := [2]side{{from: 0, to: m.users, id: batch.User}, {from: m.users, to: m.nodes(), id: batch.Pos}}
 	for k, name := range []string{"user", "pos"} {
 		if o.Unique {
 			// The distinct rows are in increasing order and stand once each, so their scatter needs no inverse of its own.
 			sides[k].id = op.Only(sides[k].id.Rows)
 			sides[k].weight = op.Positive(b.Port(m.triples, name+"/unique"))
+			sides[k].absent = b.Port(m.triples, name+"/absent")
 		} else {
 			sides[k].weight = op.Positive(batch.Weight)
+			sides[k].absent = op.Log(sides[k].weight) // ln 1, ln 0
 		}
 	}
 	return sides
@@ -58,22 +58,17 @@ func (m *propagation) contrast(b *engine.Builder, x, y *op.Node, o ContrastOptio
 	if o.Negatives == BatchMerged {
 		return m.contrastMerged(x, y, sides, o)
 	}
-	var total *op.Node
-	for _, s := range sides {
+	var losses [2]*op.Node
+	for k, s := range sides {
 		anchors := op.NormaliseRows(op.Gather(x, s.id))
 		positives := op.NormaliseRows(op.Gather(y, s.id))
-		candidates := loss.Candidates{Rows: positives, Bias: op.Log(s.weight)} // ln 1 = 0, ln 0 = -Inf: padding is absent
+		candidates := loss.Candidates{Rows: positives, Bias: s.absent}
 		if o.Negatives == AllNodes {
 			candidates = loss.Candidates{Rows: op.NormaliseRows(op.Slice(y, 0, s.from, s.to))}
 		}
-		l := loss.InfoNCE(anchors, positives, candidates, reduced(s.weight, o.SSLReduce), o.Tau)
-		if total == nil {
-			total = l
-		} else {
-			total = op.Add(total, l)
-		}
+		losses[k] = loss.InfoNCE(anchors, positives, candidates, reduced(s.weight, o.SSLReduce), o.Tau)
 	}
-	return total
+	return op.Add(losses[0], losses[1])
 }
 
 // contrastMerged has one softmax over the batch's users and items together.
@@ -82,8 +77,9 @@ func (m *propagation) contrastMerged(x, y *op.Node, sides [2]side, o ContrastOpt
 		return op.NormaliseRows(op.Concat(0, op.Gather(z, sides[0].id), op.Gather(z, sides[1].id)))
 	}
 	anchors, positives := rows(x), rows(y)
-	present := op.Reshape(op.Concat(0, sides[0].weight, sides[1].weight), 2*m.Batch)
-	return loss.InfoNCE(anchors, positives, loss.Candidates{Rows: positives, Bias: op.Log(present)}, reduced(present, o.SSLReduce), o.Tau)
+	present := op.Concat(0, sides[0].weight, sides[1].weight)
+	absent := op.Concat(0, sides[0].absent, sides[1].absent)
+	return loss.InfoNCE(anchors, positives, loss.Candidates{Rows: positives, Bias: absent}, reduced(present, o.SSLReduce), o.Tau)
 }
 
 // reduced turns 1 for present and 0 for absent rows into weights that take the mean or the sum.

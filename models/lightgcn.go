@@ -1,8 +1,6 @@
 package models
 
 import (
-	"math"
-
 	"nearfar/engine"
 	"nearfar/engine/op"
 	"nearfar/trainer/graph"
@@ -54,15 +52,9 @@ func newPropagation(o PropagationOptions, d Data, distinct bool) (propagation, e
 	return propagation{t, o.Layers, o.Readout, g}, err
 }
 
-// clean is Â of all training interactions, with deg^-1/2 in the program's precision (the graph has it in float32).
+// clean is Â of all training interactions.
 func (p *propagation) clean(b *engine.Builder) *op.Sparse {
-	scale := make([]float64, p.graph.Nodes())
-	for n := range scale {
-		if degree := p.graph.Degree(n); degree > 0 {
-			scale[n] = 1 / math.Sqrt(float64(degree))
-		}
-	}
-	s := b.Const("graph/scale", scale, len(scale))
+	s := b.Const("graph/scale", p.graph.Scale, p.graph.Nodes())
 	return (&op.Sparse{Beg: b.Indices("graph/beg", p.graph.Beg()), End: b.Indices("graph/end", p.graph.End()), Col: b.Indices("graph/col", p.graph.Col),
 		RowScale: s, ColScale: s}).Symmetric()
 }

@@ -22,7 +22,7 @@ type SGLOptions struct {
 
 // New makes the model.
 func (o *SGLOptions) New(d Data) (Model, error) {
-	p, err := newPropagation(o.PropagationOptions, d, o.distinct())
+	p, err := newPropagation(o.PropagationOptions, d, o.Unique)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ type SimGCLOptions struct {
 
 // New makes the model.
 func (o *SimGCLOptions) New(d Data) (Model, error) {
-	p, err := newPropagation(o.PropagationOptions, d, o.distinct())
+	p, err := newPropagation(o.PropagationOptions, d, o.Unique)
 	return &simgcl{noisy{p, o.Eps, draw}, o}, err
 }
 

@@ -28,7 +28,7 @@ func (o *XSimGCLOptions) New(d Data) (Model, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	p, err := newPropagation(o.PropagationOptions, d, o.distinct())
+	p, err := newPropagation(o.PropagationOptions, d, o.Unique)
 	return &xsimgcl{noisy{p, o.Eps, draw}, o}, err
 }
 

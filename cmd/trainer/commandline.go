@@ -13,8 +13,10 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"nearfar/engine"
 	"nearfar/models"
 	"nearfar/trainer"
+	"nearfar/trainer/dataset"
 	"nearfar/trainer/option"
 	"nearfar/trainer/runfolder"
 )
@@ -174,6 +176,15 @@ func (c *commandLine) checkRenewed(embedded bool) error {
 		}
 	}
 	return nil
+}
+
+// open loads the data and opens the device that the command line names. The warning says why it is not the GPU that was asked for.
+func (c *commandLine) open() (data *dataset.Dataset, device engine.Device, warning string, err error) {
+	if data, err = trainer.LoadData(c.Options); err != nil {
+		return nil, nil, "", err
+	}
+	device, warning, err = trainer.OpenDevice(c.GPU, c.RequireGPU, c.Threads)
+	return data, device, warning, err
 }
 
 // configFiles are the YAML files that a command line names: a run to resume brings its own.

@@ -25,11 +25,7 @@ func explain(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	data, err := trainer.LoadData(c.Options)
-	if err != nil {
-		return err
-	}
-	device, warning, err := trainer.OpenDevice(c.GPU, c.RequireGPU, c.Threads)
+	data, device, warning, err := c.open()
 	if err != nil {
 		return err
 	}

@@ -42,11 +42,7 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		terminal = progress.IsTerminal(f)
 	}
 	console := progress.NewConsole(stderr, terminal)
-	data, err := trainer.LoadData(c.Options)
-	if err != nil {
-		return err
-	}
-	device, warning, err := trainer.OpenDevice(c.GPU, c.RequireGPU, c.Threads)
+	data, device, warning, err := c.open()
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ type Bipartite struct {
 	Users, Items int
 	Ptr          []int32   // [N+1]
 	Col          []int32   // [2 interactions]
-	Scale        []float32 // [N]
+	Scale        []float64 // [N]
 }
 
 // New builds the graph of the training interactions. It is an error where the graph is without nodes or outgrows int32 offsets.
@@ -57,9 +57,9 @@ func New(x *dataset.Interactions) (*Bipartite, error) {
 	byItem := r.ToCSC().RawMatrix()
 	g.appendRows(byItem.Indptr, byItem.Ind, 0)
 
-	g.Scale = make([]float32, g.Nodes())
+	g.Scale = make([]float64, g.Nodes())
 	for n := range g.Scale {
-		g.Scale[n] = float32(scale(g.Degree(n)))
+		g.Scale[n] = scale(g.Degree(n))
 	}
 	return g, nil
 }

@@ -38,9 +38,9 @@ func random(t testing.TB, users, items, edges int) *Bipartite {
 func TestNew(t *testing.T) {
 	// users 0..2, items 3..6; user 1 and item 5 have no neighbours, and one pair is there twice
 	g := graphOf(t, 3, 4, []dataset.Pair{{User: 2, Item: 3}, {User: 0, Item: 1}, {User: 0, Item: 0}, {User: 2, Item: 1}, {User: 0, Item: 1}})
-	half := float32(math.Sqrt(.5))
+	half := 1 / math.Sqrt(2)
 	got := fmt.Sprint(g.Users, g.Items, g.Nodes(), g.Edges(), g.Ptr, g.Col, g.Scale)
-	want := fmt.Sprint(3, 4, 7, 4, []int32{0, 2, 2, 4, 5, 7, 7, 8}, []int32{3, 4, 4, 6, 0, 0, 2, 2}, []float32{half, 0, half, 1, half, 0, 1})
+	want := fmt.Sprint(3, 4, 7, 4, []int32{0, 2, 2, 4, 5, 7, 7, 8}, []int32{3, 4, 4, 6, 0, 0, 2, 2}, []float64{half, 0, half, 1, half, 0, 1})
 	if got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
@@ -75,7 +75,7 @@ func TestNewAgainstDense(t *testing.T) {
 		if int(g.Ptr[n+1]) != len(col) {
 			t.Fatalf("row %d ends at %d, want %d", n, g.Ptr[n+1], len(col))
 		}
-		if degree := len(col) - begin; degree > 0 && g.Scale[n] != float32(1/math.Sqrt(float64(degree))) {
+		if degree := len(col) - begin; degree > 0 && g.Scale[n] != 1/math.Sqrt(float64(degree)) {
 			t.Fatalf("node %d of degree %d has scale %g", n, degree, g.Scale[n])
 		}
 	}

@@ -249,7 +249,7 @@ func TestWholeGraph(t *testing.T) {
 			t.Errorf("%s: the view is not the graph", method)
 		}
 		for n, s := range double {
-			if float32(s) != g.Scale[n] || g.Degree(n) > 0 && s != 1/math.Sqrt(float64(g.Degree(n))) {
+			if s != g.Scale[n] || g.Degree(n) > 0 && s != 1/math.Sqrt(float64(g.Degree(n))) {
 				t.Fatalf("%s: scale %d is %g", method, n, s)
 			}
 		}
