@@ -22,6 +22,9 @@ type Dataset struct {
 
 	UserID, ItemID []string // [users], [items]: the ids as they were written
 
+	ItemTitle              []string    // [items], "" for an item without one; nil where the data has no titles
+	UserFields, ItemFields *Attributes // categorical fields of the rows of UserID and ItemID; nil where the data has none
+
 	Train, Valid, Test *Interactions // never nil; Valid and Test may be without interactions
 
 	Files  []File // what was read
@@ -269,10 +272,10 @@ func (r *reading) dataset() (*Dataset, error) {
 			part.from.pairs[k] = Pair{userPlace[p.User], itemPlace[p.Item]}
 		}
 		var err error
-		if *part.to, *part.duplicates, err = FromPairs(len(d.UserID), len(d.ItemID), part.from.pairs); err != nil {
+		if *part.to, *part.duplicates, err = FromTimedPairs(len(d.UserID), len(d.ItemID), part.from.pairs, part.from.times); err != nil {
 			return nil, err
 		}
-		part.from.pairs = nil
+		part.from.pairs, part.from.times = nil, nil
 		d.Counts.NoItems += part.from.noItems
 		d.Counts.NonPositive += part.from.nonPositive
 		if part.from.file.Role != "" {

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -12,14 +13,20 @@ type Pair struct{ User, Item int32 }
 
 // Interactions is a set of (user, item) pairs by rows (CSR): user u has Item[Ptr[u]:Ptr[u+1]], ascending, none twice.
 type Interactions struct {
-	Ptr   []int64 // [users+1]
-	Item  []int32 // [interactions]
-	Items int     // the catalogue: every element of Item is below it
+	Ptr   []int64   // [users+1]
+	Item  []int32   // [interactions]
+	Time  []float64 // [interactions], in the unit of the file, seconds for dates; nil where the data has no times
+	Items int       // the catalogue: every element of Item is below it
 }
 
 // FromPairs collects pairs, in any order, into a set over users x items, and returns how many of them were there already. A pair
 // outside users x items is an error.
 func FromPairs(users, items int, pairs []Pair) (x *Interactions, duplicates int, err error) {
+	return FromTimedPairs(users, items, pairs, nil)
+}
+
+// FromTimedPairs is FromPairs with a time for each pair, or nil. Of an interaction that is repeated the earliest time stays.
+func FromTimedPairs(users, items int, pairs []Pair, times []float64) (x *Interactions, duplicates int, err error) {
 	x = &Interactions{Ptr: make([]int64, users+1), Item: make([]int32, len(pairs)), Items: items}
 	for _, p := range pairs {
 		if uint(p.User) >= uint(users) || uint(p.Item) >= uint(items) {
@@ -30,23 +37,64 @@ func FromPairs(users, items int, pairs []Pair) (x *Interactions, duplicates int,
 	for u := range users {
 		x.Ptr[u+1] += x.Ptr[u]
 	}
+	if times != nil {
+		if len(times) != len(pairs) {
+			return nil, 0, fmt.Errorf("dataset: %d times for %d pairs", len(times), len(pairs))
+		}
+		x.Time = make([]float64, len(pairs))
+	}
 	next := slices.Clone(x.Ptr)
-	for _, p := range pairs {
+	for k, p := range pairs {
 		x.Item[next[p.User]] = p.Item
+		if times != nil {
+			x.Time[next[p.User]] = times[k]
+		}
 		next[p.User]++
 	}
 	// Rows are sorted, stripped of repetitions, and moved up to close the gaps.
 	var end int64
+	var timed []timedItem
 	for u := range users {
 		row := x.Item[x.Ptr[u]:x.Ptr[u+1]]
-		slices.Sort(row)
-		row = slices.Compact(row)
+		if times == nil {
+			slices.Sort(row)
+			row = slices.Compact(row)
+		} else {
+			at := x.Time[x.Ptr[u]:x.Ptr[u+1]]
+			timed = sortTimed(row, at, timed)
+			row = row[:len(timed)]
+			copy(x.Time[end:], at[:len(timed)])
+		}
 		x.Ptr[u] = end
 		end += int64(copy(x.Item[end:], row))
 	}
 	x.Ptr[users] = end
 	x.Item = slices.Clip(x.Item[:end])
+	if times != nil {
+		x.Time = slices.Clip(x.Time[:end])
+	}
 	return x, len(pairs) - int(end), nil
+}
+
+// timedItem is an element of a row while the row is sorted.
+type timedItem struct {
+	item int32
+	time float64
+}
+
+// sortTimed sorts a row by item, keeps the earliest time of each, and writes it back to the front of item and time. It returns the row,
+// in memory to use again.
+func sortTimed(item []int32, time []float64, row []timedItem) []timedItem {
+	row = row[:0]
+	for k := range item {
+		row = append(row, timedItem{item[k], time[k]})
+	}
+	slices.SortFunc(row, func(a, b timedItem) int { return cmp.Or(cmp.Compare(a.item, b.item), cmp.Compare(a.time, b.time)) })
+	row = slices.CompactFunc(row, func(a, b timedItem) bool { return a.item == b.item })
+	for k, e := range row {
+		item[k], time[k] = e.item, e.time
+	}
+	return row
 }
 
 // Users is the number of rows, users without an item included.
@@ -87,16 +135,32 @@ func (x *Interactions) ActiveUsers() int {
 	return n
 }
 
-// where returns the interactions whose slot in Item passes keep, over the same users and items.
+// where returns the interactions whose slot in Item passes keep, over the same users and items. It asks twice, so that what it allocates is
+// what it returns.
 func (x *Interactions) where(keep func(user int, slot int64) bool) *Interactions {
 	y := &Interactions{Ptr: make([]int64, len(x.Ptr)), Items: x.Items}
 	for u := range x.Users() {
+		y.Ptr[u+1] = y.Ptr[u]
 		for s := x.Ptr[u]; s < x.Ptr[u+1]; s++ {
 			if keep(u, s) {
-				y.Item = append(y.Item, x.Item[s])
+				y.Ptr[u+1]++
 			}
 		}
-		y.Ptr[u+1] = int64(len(y.Item))
+	}
+	y.Item = make([]int32, 0, y.Ptr[x.Users()])
+	if x.Time != nil {
+		y.Time = make([]float64, 0, y.Ptr[x.Users()])
+	}
+	for u := range x.Users() {
+		for s := x.Ptr[u]; s < x.Ptr[u+1]; s++ {
+			if !keep(u, s) {
+				continue
+			}
+			y.Item = append(y.Item, x.Item[s])
+			if x.Time != nil {
+				y.Time = append(y.Time, x.Time[s])
+			}
+		}
 	}
 	return y
 }
@@ -109,9 +173,19 @@ func (x *Interactions) minus(y *Interactions) *Interactions {
 // overlap is the number of interactions that x and y share.
 func (x *Interactions) overlap(y *Interactions) int { return x.Len() - x.minus(y).Len() }
 
-// hash writes the set to a checksum. A write to a hash does not fail.
+// hash writes the set to a checksum, its times only where there are any. A write to a hash does not fail.
 func (x *Interactions) hash(w io.Writer) {
-	for _, numbers := range []any{int64(x.Users()), int64(x.Items), x.Ptr, x.Item} {
+	for _, numbers := range []any{int64(x.Users()), int64(x.Items)} {
 		_ = binary.Write(w, binary.LittleEndian, numbers)
+	}
+	hashAll(w, x.Ptr)
+	hashAll(w, x.Item)
+	hashAll(w, x.Time)
+}
+
+// hashAll writes numbers piece by piece: binary.Write makes a copy of what it is given.
+func hashAll[T any](w io.Writer, numbers []T) {
+	for piece := range slices.Chunk(numbers, 1<<16) {
+		_ = binary.Write(w, binary.LittleEndian, piece)
 	}
 }

@@ -109,7 +109,7 @@ func (c catalogue) knows(user int, item int32) bool { return c.user[user] >= 0 &
 // restrict is x in the numbers of the catalogue; interactions with a forgotten user or item go.
 func (c catalogue) restrict(x *Interactions) *Interactions {
 	known := x.where(func(u int, s int64) bool { return c.knows(u, x.Item[s]) })
-	y := &Interactions{Ptr: make([]int64, 1, c.users+1), Item: known.Item, Items: c.items}
+	y := &Interactions{Ptr: make([]int64, 1, c.users+1), Item: known.Item, Time: known.Time, Items: c.items}
 	for u := range known.Users() {
 		if c.user[u] >= 0 {
 			y.Ptr = append(y.Ptr, known.Ptr[u+1])
