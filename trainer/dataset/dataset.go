@@ -29,6 +29,7 @@ type Dataset struct {
 
 	Files  []File // what was read
 	Counts Counts // what happened to it
+	Parts  Parts  // how the three sets came about
 }
 
 // Unseen says what becomes of users and items that have test interactions and no training interaction.
@@ -43,7 +44,7 @@ const (
 
 // Options say what to load.
 type Options struct {
-	// Path is a folder with train.txt and, if there are any, test.txt and valid.txt; or one file, which is split at random;
+	// Path is a folder with train.txt and, if there are any, test.txt and valid.txt; or one file, which is split;
 	// or empty for the embedded data.
 	Path string
 	// Format forces the format of train and test; empty is Auto. A validation file is always recognised on its own: published
@@ -51,19 +52,28 @@ type Options struct {
 	Format Format
 	// Valid is a file of interactions that leave train and enter validation. Empty: the folder's valid.txt, if there is one.
 	Valid string
-	// ValidRatio of each user's training interactions, in expectation and never a user's last one, enters validation, unless a
-	// validation file says what does. For one file it is the share of all interactions, 0 meaning a tenth and a negative value none.
+	// ValidRatio of each user's training interactions, in expectation and never a user's last one, enters validation where the split is
+	// given and no validation file says what does. Of a random or temporal split it is the share of validation, 0 meaning a tenth and a
+	// negative value none.
 	ValidRatio float64
-	// TestRatio is the share of all interactions of one file that enters test, with the same two exceptions. A folder has its
-	// own test.txt.
+	// TestRatio is the share of test of a random or temporal split, with the same two exceptions.
 	TestRatio float64
 	// Seed decides the random splits.
 	Seed uint64
 	// Unseen is Keep (when empty) or Drop.
 	Unseen Unseen
+	// Split says where train, validation and test come from; when empty, SplitAuto. A split that is not given is of all interactions of the
+	// files, whichever part they are in.
+	Split Split
+	// By is ByAll (when empty) or ByUser.
+	By By
+	// Ratio is of a random or temporal split; the zero value leaves it to ValidRatio and TestRatio.
+	Ratio Ratios
+	// KCore filters all interactions before they are split.
+	KCore KCore
 }
 
-const tenth = 0.1 // of all interactions, for validation and for test, where a single file is split
+const tenth = 0.1 // of what is split, for validation and for test
 
 // verify refuses options that mean nothing, and fills in the defaults.
 func (o *Options) verify() error {
@@ -73,6 +83,9 @@ func (o *Options) verify() error {
 	if o.Unseen == "" {
 		o.Unseen = Keep
 	}
+	if o.By == "" {
+		o.By = ByAll
+	}
 	switch {
 	case !slices.Contains([]Format{Auto, LightGCN, Pairs}, o.Format):
 		return fmt.Errorf("dataset: format %q is none of auto, lightgcn, pairs", o.Format)
@@ -81,7 +94,7 @@ func (o *Options) verify() error {
 	case !(o.ValidRatio < 1) || !(o.TestRatio < 1):
 		return fmt.Errorf("dataset: validation ratio %g and test ratio %g must be below 1", o.ValidRatio, o.TestRatio)
 	}
-	return nil
+	return o.CheckSplit()
 }
 
 // Load reads a data set. Users and items are numbered by first appearance in train, then test, then validation; ids that are all integers
@@ -103,7 +116,9 @@ func Load(o Options) (*Dataset, error) {
 		return nil, err
 	}
 	d.Name, d.Path = at.name, at.path
-	d.split(o, at.single)
+	if err := d.split(o, at.single); err != nil {
+		return nil, err
+	}
 	return d, nil
 }
 
@@ -183,8 +198,9 @@ func (at *location) folder(fsys fs.FS, shown string) error {
 // explicit takes the validation set from where the options say.
 func (at *location) explicit(o Options) error {
 	switch {
-	case o.Valid != "" && at.single:
-		return fmt.Errorf("a validation file (%s) needs a folder with train.txt: a single file (%s) is split at random", o.Valid, o.Path)
+	case o.Valid != "" && o.method(at.single) != SplitGiven:
+		return fmt.Errorf("-valid %s takes interactions out of a given train part, and the single file %s is split at random: with -split given all of it is train",
+			o.Valid, o.Path)
 	case o.Valid != "":
 		at.valid = fileAt(o.Valid)
 	}
@@ -285,42 +301,14 @@ func (r *reading) dataset() (*Dataset, error) {
 	return d, nil
 }
 
-// split makes train, validation and test of what was read, in the order: test leaves, unseen users and items are judged against everything
-// that is left, validation leaves.
-func (d *Dataset) split(o Options, single bool) {
-	if single {
-		ratio := func(r float64) float64 {
-			if r == 0 {
-				return tenth
-			}
-			return max(r, 0)
-		}
-		d.Files[0].Role = "all"
-		d.Train, d.Valid, d.Test = splitAll(d.Train, ratio(o.TestRatio), ratio(o.ValidRatio), o.Seed)
-		d.judgeUnseen(o.Unseen)
-		return
-	}
-	d.Counts.TestInTrain = d.Test.overlap(d.Train)
-	d.judgeUnseen(o.Unseen)
-	switch {
-	case d.Valid.Len() > 0:
-		d.Counts.ValidInTrain = d.Valid.overlap(d.Train)
-		d.Train = d.Train.minus(d.Valid)
-	case o.ValidRatio > 0:
-		d.Train, d.Valid = splitUsers(d.Train, o.ValidRatio, o.Seed)
-	}
-}
-
 // judgeUnseen counts the users and items without a training interaction and keeps or drops them.
 func (d *Dataset) judgeUnseen(unseen Unseen) {
 	seen := catalogueOf(d.Train)
 	c := &d.Counts
 	c.UnseenUsers, c.UnseenItems = d.Train.Users()-seen.users, d.Train.Items-seen.items
-	test, valid := seen.restrict(d.Test), seen.restrict(d.Valid)
-	c.UnseenTest, c.UnseenValid = d.Test.Len()-test.Len(), d.Valid.Len()-valid.Len()
+	c.UnseenTest, c.UnseenValid = seen.unknown(d.Test), seen.unknown(d.Valid)
 	if c.UnseenDropped = unseen == Drop; !c.UnseenDropped {
 		return
 	}
-	d.Train, d.Test, d.Valid = seen.restrict(d.Train), test, valid
-	d.UserID, d.ItemID = seen.names(d.UserID, seen.user), seen.names(d.ItemID, seen.item)
+	d.keep(seen)
 }

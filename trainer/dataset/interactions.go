@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 )
 
@@ -25,7 +26,8 @@ func FromPairs(users, items int, pairs []Pair) (x *Interactions, duplicates int,
 	return FromTimedPairs(users, items, pairs, nil)
 }
 
-// FromTimedPairs is FromPairs with a time for each pair, or nil. Of an interaction that is repeated the earliest time stays.
+// FromTimedPairs is FromPairs with a time for each pair, or nil. Of an interaction that is repeated the earliest time stays. A time that is
+// NaN or infinite has no place in an order: an error.
 func FromTimedPairs(users, items int, pairs []Pair, times []float64) (x *Interactions, duplicates int, err error) {
 	x = &Interactions{Ptr: make([]int64, users+1), Item: make([]int32, len(pairs)), Items: items}
 	for _, p := range pairs {
@@ -40,6 +42,11 @@ func FromTimedPairs(users, items int, pairs []Pair, times []float64) (x *Interac
 	if times != nil {
 		if len(times) != len(pairs) {
 			return nil, 0, fmt.Errorf("dataset: %d times for %d pairs", len(times), len(pairs))
+		}
+		for k, t := range times {
+			if math.IsNaN(t) || math.IsInf(t, 0) {
+				return nil, 0, fmt.Errorf("dataset: the pair (user %d, item %d) has the time %g, which is not a finite number", pairs[k].User, pairs[k].Item, t)
+			}
 		}
 		x.Time = make([]float64, len(pairs))
 	}
@@ -89,12 +96,53 @@ func sortTimed(item []int32, time []float64, row []timedItem) []timedItem {
 	for k := range item {
 		row = append(row, timedItem{item[k], time[k]})
 	}
-	slices.SortFunc(row, func(a, b timedItem) int { return cmp.Or(cmp.Compare(a.item, b.item), cmp.Compare(a.time, b.time)) })
-	row = slices.CompactFunc(row, func(a, b timedItem) bool { return a.item == b.item })
+	row = earliest(row)
 	for k, e := range row {
 		item[k], time[k] = e.item, e.time
 	}
 	return row
+}
+
+// earliest sorts a row by item, in place, and keeps the earliest time of each.
+func earliest(row []timedItem) []timedItem {
+	slices.SortFunc(row, func(a, b timedItem) int { return cmp.Or(cmp.Compare(a.item, b.item), cmp.Compare(a.time, b.time)) })
+	return slices.CompactFunc(row, func(a, b timedItem) bool { return a.item == b.item })
+}
+
+// union is the set of what is in any of the parts, which have the same users and items. An interaction's time is the earliest one; where a
+// part that has interactions has no times, neither has the union.
+func union(parts ...*Interactions) *Interactions {
+	x := &Interactions{Ptr: make([]int64, len(parts[0].Ptr)), Items: parts[0].Items}
+	total, untimed := 0, false
+	for _, p := range parts {
+		total += p.Len()
+		untimed = untimed || p.Len() > 0 && p.Time == nil
+	}
+	x.Item = make([]int32, 0, total)
+	if !untimed {
+		x.Time = make([]float64, 0, total)
+	}
+	var row []timedItem
+	for u := range x.Users() {
+		row = row[:0]
+		for _, p := range parts {
+			for s := p.Ptr[u]; s < p.Ptr[u+1]; s++ {
+				e := timedItem{item: p.Item[s]}
+				if !untimed {
+					e.time = p.Time[s]
+				}
+				row = append(row, e)
+			}
+		}
+		for _, e := range earliest(row) {
+			x.Item = append(x.Item, e.item)
+			if !untimed {
+				x.Time = append(x.Time, e.time)
+			}
+		}
+		x.Ptr[u+1] = int64(len(x.Item))
+	}
+	return x
 }
 
 // Users is the number of rows, users without an item included.
@@ -163,6 +211,53 @@ func (x *Interactions) where(keep func(user int, slot int64) bool) *Interactions
 		}
 	}
 	return y
+}
+
+// transposed has the users of each item, [Items] rows, ascending; it has no times.
+func (x *Interactions) transposed() *Interactions {
+	y := &Interactions{Ptr: make([]int64, x.Items+1), Item: make([]int32, x.Len()), Items: x.Users()}
+	for _, i := range x.Item {
+		y.Ptr[i+1]++
+	}
+	for i := range x.Items {
+		y.Ptr[i+1] += y.Ptr[i]
+	}
+	next := slices.Clone(y.Ptr)
+	for u := range x.Users() {
+		for _, i := range x.Of(u) {
+			y.Item[next[i]] = int32(u)
+			next[i]++
+		}
+	}
+	return y
+}
+
+// deal parts the interactions by their role, [interactions], each below n.
+func (x *Interactions) deal(role []uint8, n int) []*Interactions {
+	size := make([]int, n)
+	for _, r := range role {
+		size[r]++
+	}
+	parts := make([]*Interactions, n)
+	for r := range parts {
+		parts[r] = &Interactions{Ptr: make([]int64, len(x.Ptr)), Item: make([]int32, 0, size[r]), Items: x.Items}
+		if x.Time != nil {
+			parts[r].Time = make([]float64, 0, size[r])
+		}
+	}
+	for u := range x.Users() {
+		for s := x.Ptr[u]; s < x.Ptr[u+1]; s++ {
+			p := parts[role[s]]
+			p.Item = append(p.Item, x.Item[s])
+			if x.Time != nil {
+				p.Time = append(p.Time, x.Time[s])
+			}
+		}
+		for _, p := range parts {
+			p.Ptr[u+1] = int64(len(p.Item))
+		}
+	}
+	return parts
 }
 
 // minus returns the interactions of x that are not in y, over the same users and items.

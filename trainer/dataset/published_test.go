@@ -56,6 +56,39 @@ func TestPublished(t *testing.T) {
 	}
 }
 
+// TestMovieLensSplits holds splits by time of ml-100k against what pandas counts.
+func TestMovieLensSplits(t *testing.T) {
+	path := filepath.Join(published(t, "ml-100k"), "ml-100k.inter")
+	if d, err := Load(Options{Path: path}); err != nil || d.Train.Time == nil {
+		t.Skipf("the format of %s is not known (%v)", path, err)
+	}
+	sum := func(x *Interactions) (sum float64) {
+		for _, t := range x.Time {
+			sum += t
+		}
+		return sum
+	}
+	sizes := func(d *Dataset) string { return fmt.Sprint(d.Train.Len(), d.Valid.Len(), d.Test.Len()) }
+
+	d := load(t, Options{Path: path, Split: SplitTemporal})
+	c := d.Counts
+	got := fmt.Sprint(sizes(d), int(d.Parts.ValidFrom), int(d.Parts.TestFrom), c.UnseenUsers, c.UnseenItems, c.UnseenValid, c.UnseenTest, d.Test.ActiveUsers(), d.Parts.Leaks)
+	if want := fmt.Sprint("79999 10001 10000", 889237269, 891382309, 192, 66, 8481, 8656, 166, Leaks{}); got != want {
+		t.Errorf("temporal: %s, want %s\n%s", got, want, d)
+	}
+	d = load(t, Options{Path: path, Split: SplitLeaveOneOut})
+	got = fmt.Sprint(sizes(d), int(sum(d.Valid)), int(sum(d.Test)), d.Parts.Leaks)
+	if want := fmt.Sprint("98114 943 943", 834620140034, 834713997222, Leaks{Valid: Leak{All: 942}, Test: Leak{All: 942}}); got != want {
+		t.Errorf("leave-one-out: %s, want %s\n%s", got, want, d)
+	}
+	for k, want := range map[int]string{10: "943 1152 97953", 20: "917 937 94443", 50: "513 560 69222"} {
+		d := load(t, Options{Path: path, Split: SplitGiven, KCore: KCore{k, k}})
+		if got := fmt.Sprint(d.Users(), d.Items(), d.Len()); got != want {
+			t.Errorf("%d-core: %s, want %s", k, got, want)
+		}
+	}
+}
+
 func BenchmarkLoadYelp2018(b *testing.B) {
 	path := published(b, "yelp2018")
 	b.ReportAllocs()

@@ -16,6 +16,7 @@ type Counts struct {
 	NonPositive int // lines dropped because their weight is zero or negative (pairs)
 
 	TestInTrain  int // test interactions that are in the training file too; kept in both
+	TestInValid  int // test interactions that are in the validation file too; kept in both
 	ValidInTrain int // interactions of the validation file that left train
 
 	UnseenUsers, UnseenItems int  // without a training interaction
@@ -59,8 +60,8 @@ func (d *Dataset) String() string {
 		fmt.Fprintf(&b, "%-10s %s: %s, %s lines, %s interactions\n", f.Role, f.Path, f.Format, thousands(f.Lines), thousands(f.Pairs))
 	}
 	fmt.Fprintf(&b, "size       %s users x %s items, density %.3f%%\n", thousands(d.Users()), thousands(d.Items()), 100*d.Density())
-	fmt.Fprintf(&b, "split      train %s, validation %s, test %s interactions; %s users are tested\n",
-		thousands(d.Train.Len()), thousands(d.Valid.Len()), thousands(d.Test.Len()), thousands(d.Test.ActiveUsers()))
+	fmt.Fprintf(&b, "split      %s: train %s, validation %s, test %s interactions; %s users are tested\n",
+		d.Parts, thousands(d.Train.Len()), thousands(d.Valid.Len()), thousands(d.Test.Len()), thousands(d.Test.ActiveUsers()))
 
 	c := d.Counts
 	fate, testFate := "kept", "kept: such an item is a miss that counts"
@@ -77,6 +78,7 @@ func (d *Dataset) String() string {
 		{c.NoItems, "lines with a user and no item"},
 		{c.NonPositive, "lines dropped because their weight is not positive"},
 		{c.TestInTrain, "test interactions that are in train too, kept in both"},
+		{c.TestInValid, "test interactions that are in validation too, kept in both"},
 		{c.ValidInTrain, "interactions moved from train to validation, as the validation file says"},
 		{c.UnseenUsers, "users without a training interaction, " + fate},
 		{c.UnseenItems, "items without a training interaction, " + fate},
@@ -86,6 +88,9 @@ func (d *Dataset) String() string {
 		if note.n > 0 {
 			fmt.Fprintf(&b, "note       %s %s\n", thousands(note.n), note.what)
 		}
+	}
+	for _, note := range d.splitNotes() {
+		fmt.Fprintf(&b, "note       %s\n", note)
 	}
 	return b.String()
 }
