@@ -1,10 +1,13 @@
 package trainer
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"nearfar/trainer/dataset"
 )
 
 // What becomes of the validation split under the options that ask for one, leave it out, or have nothing to make it of.
@@ -60,5 +63,73 @@ func TestLoadDataValidation(t *testing.T) {
 				t.Errorf("%d validation interactions, want %d", d.Valid.Len(), tt.valid)
 			}
 		})
+	}
+}
+
+// splitData is a folder of three users with five, four and one training interactions, a test interaction each of the first two, and no times.
+func splitData(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"train.txt": "1 10 11 12 13 14\n2 10 11 12 13\n3 10\n", "test.txt": "1 15\n2 15\n", "single.txt": "1 10\n1 11\n2 10\n",
+		"valid.txt": "1 10\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// How the options of the split reach the data, and what they leave to select an epoch on.
+func TestLoadDataSplits(t *testing.T) {
+	dir := splitData(t)
+	single := filepath.Join(dir, "single.txt")
+	for _, tt := range []struct {
+		args  string
+		sizes string
+		want  string // of the error
+	}{
+		{"-data DIR -split leave-one-out", "8 2 2", ""},
+		{"-data DIR -split leave-one-out -select test", "8 2 2", ""}, // the parts do not depend on -select
+		{"-data DIR -split random", "10 1 1", ""},
+		{"-data DIR -split random -select test", "11 0 1", ""},
+		{"-data DIR -split random -split-ratio 0.5,0.25,0.25", "6 3 3", ""},
+		{"-data DIR -split random -split-ratio 0.5,0.25,0.25 -k-core 2", "6 2 2", ""},
+		{"-data DIR -split random -split-ratio 0.5,0.25,0.25 -k-core 2,3", "", "-k-core 2,3 leaves no interactions"},
+		{"-data DIR -k-core 9", "", "the largest core of this data is 2"},
+		{"-data DIR -split temporal", "", "no times"},
+		{"-data DIR -split-ratio 0.8,0.1,0.1", "", "parts given"},
+		{"-data SINGLE", "", "-split random of all, 0.8,0.1,0.1 of 3 interactions gives it nothing; give it more with -split-ratio"},
+		{"-data SINGLE -split leave-one-out", "", "fewer than three"},
+		{"-data SINGLE -split leave-one-out -select test", "", "no test split: -split leave-one-out takes none"},
+		{"-data SINGLE -split given -select test", "", "split them with -split"},
+		{"-data SINGLE -split given -valid DIR/valid.txt", "2 1 0", ""},
+		{"-data SINGLE -valid DIR/valid.txt", "", "with -split given"},
+	} {
+		args := strings.Fields(strings.NewReplacer("DIR", dir, "SINGLE", single).Replace(tt.args))
+		d, err := LoadData(newJob(t, "bprmf", "", args...).Options)
+		switch {
+		case tt.want != "":
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s: error %v, want %q", tt.args, err, tt.want)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", tt.args, err)
+		default:
+			if got := fmt.Sprint(d.Train.Len(), d.Valid.Len(), d.Test.Len()); got != tt.sizes {
+				t.Errorf("%s: %s, want %s\n%s", tt.args, got, tt.sizes, d)
+			}
+		}
+	}
+}
+
+// TestYelp2018Validation takes the published validation pairs out of train.
+func TestYelp2018Validation(t *testing.T) {
+	dir := sharedData(t, "graph/yelp2018")
+	d, err := LoadData(newJob(t, "bprmf", "", "-data", dir, "-valid", filepath.Join(dir, "valid_pairs.txt")).Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Train.Len() != 1_237_259-143_751 || d.Valid.Len() != 143_751 || d.Test.Len() != 324_147 || d.Parts.Split != dataset.SplitGiven {
+		t.Errorf("%s", d)
 	}
 }

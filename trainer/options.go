@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,9 +29,20 @@ type Options struct {
 	ValidRatio float64        `flag:"valid-ratio" default:"0.1" min:"0" below:"1" help:"share of each user's training interactions held out for validation, with -select valid and no validation file"`
 	Unseen     dataset.Unseen `flag:"unseen" default:"keep" choices:"keep,drop" help:"test items and users without training interactions: count as misses, or drop" source:"drop: SELFRec"`
 
+	Splitting
 	Training
 	Evaluation
 	Running
+}
+
+// Splitting is what becomes of the interactions before training: which are left out, and which are tested.
+type Splitting struct {
+	_          struct{}       `title:"Split"`
+	Split      dataset.Split  `flag:"split" default:"auto" choices:"auto,given,random,leave-one-out,temporal" help:"how train, validation and test come about; auto: given for a folder, random for one file"`
+	SplitRatio dataset.Ratios `flag:"split-ratio" help:"shares of train, validation and test of a random or temporal split, such as 0.8,0.1,0.1; without it a tenth is tested, and -valid-ratio validates with -select valid"`
+	SplitBy    dataset.By     `flag:"split-by" default:"all" choices:"all,user" help:"the shares are of all interactions together, or of each user's"`
+	SplitSeed  uint64         `flag:"split-seed" default:"1" help:"of what a split draws, so that runs of several -seed are measured on the same one"`
+	KCore      []int          `flag:"k-core" default:"" min:"0" help:"before splitting, leave out users and items with fewer interactions until none has fewer: N, or users,items"`
 }
 
 // Training is how long and by what rule.
@@ -59,7 +71,6 @@ type Evaluation struct {
 // Running is where and with what.
 type Running struct {
 	_          struct{} `title:"Run"`
-	SplitSeed  uint64   `flag:"split-seed" default:"1" help:"of the random splits, so that runs of several -seed are measured on the same ones"`
 	Seed       uint64   `flag:"seed" default:"1" help:"of every random number of the run"`
 	Threads    int      `flag:"threads" default:"0" min:"0" help:"threads of the CPU; 0: all. Results do not depend on it"`
 	GPU        string   `flag:"gpu" default:"auto" help:"auto, the index of a GPU, or off"`
@@ -80,7 +91,39 @@ func (o *Options) Check() error {
 	if names := evaluate.Names(o.K); o.Epochs > 0 && !slices.Contains(names, o.Metric) {
 		return fmt.Errorf("-metric %s is not measured: choose one of %s, or add its cutoff to -k", o.Metric, strings.Join(names, ", "))
 	}
-	return checkGPU(o.GPU)
+	return errors.Join(o.checkSplit(), checkGPU(o.GPU))
+}
+
+// checkSplit finds what is wrong with the split whatever the data is.
+func (o *Options) checkSplit() error {
+	if len(o.KCore) > 2 {
+		return fmt.Errorf("-k-core has %d numbers: want one for users and items, or two, users,items", len(o.KCore))
+	}
+	if err := o.dataset().CheckSplit(); err != nil {
+		return err
+	}
+	switch r := o.SplitRatio; {
+	case r == (dataset.Ratios{}) || o.Epochs == 0:
+	case o.Select == SelectValid && r.Valid == 0:
+		return fmt.Errorf("-select valid needs a validation split, and -split-ratio %s has none: give it a share, or take the last epoch with -select last", r)
+	case o.Select == SelectTest && r.Test == 0:
+		return fmt.Errorf("-select test needs a test split, and -split-ratio %s has none: give it a share, or take the last epoch with -select last", r)
+	}
+	return nil
+}
+
+// dataset is what to load.
+func (o *Options) dataset() dataset.Options {
+	const none = -1 // 0 would be the default share
+	d := dataset.Options{Path: o.Data, Format: o.Format, Valid: o.Valid, Unseen: o.Unseen, ValidRatio: none,
+		Split: o.Split, By: o.SplitBy, Ratio: o.SplitRatio, Seed: o.SplitSeed}
+	if o.Select == SelectValid && o.ValidRatio > 0 {
+		d.ValidRatio = o.ValidRatio
+	}
+	if n := len(o.KCore); n > 0 {
+		d.KCore = dataset.KCore{Users: o.KCore[0], Items: o.KCore[n-1]}
+	}
+	return d
 }
 
 // optimiser is the update rule that the options name.

@@ -88,21 +88,35 @@ type position struct {
 // LoadData reads the data set that the options name. It is an error where the split that is to select an epoch has nothing to rank: a run
 // would end with the last epoch and call it the best.
 func LoadData(o Options) (*dataset.Dataset, error) {
-	const none = -1 // 0 would be the default share
-	d := dataset.Options{Path: o.Data, Format: o.Format, Valid: o.Valid, Seed: o.SplitSeed, Unseen: o.Unseen, ValidRatio: none}
-	if o.Select == SelectValid && o.ValidRatio > 0 {
-		d.ValidRatio = o.ValidRatio
-	}
-	data, err := dataset.Load(d)
+	data, err := dataset.Load(o.dataset())
 	switch {
 	case err != nil || o.Epochs == 0:
 		return data, err
 	case o.Select == SelectValid && data.Valid.Len() == 0:
-		return nil, fmt.Errorf("-select valid has no validation split: -valid-ratio %g takes nothing from any user; raise it, name a file with -valid, or take the last epoch with -select last", o.ValidRatio)
+		why := fmt.Sprintf("-valid-ratio %g takes nothing from any user; raise it, name a file with -valid", o.ValidRatio)
+		if data.Parts.Split != dataset.SplitGiven {
+			why = emptyPart(data)
+		}
+		return nil, fmt.Errorf("-select valid has no validation split: %s, or take the last epoch with -select last", why)
 	case o.Select == SelectTest && data.Test.Len() == 0:
-		return nil, fmt.Errorf("-select test has no test split: %s holds training interactions only; take the last epoch with -select last", data.Path)
+		why := data.Path + " holds training interactions only; split them with -split"
+		if data.Parts.Split != dataset.SplitGiven {
+			why = emptyPart(data)
+		}
+		return nil, fmt.Errorf("-select test has no test split: %s, or take the last epoch with -select last", why)
 	}
 	return data, nil
+}
+
+// emptyPart says why a split that was made has a part without interactions, and what gives it some.
+func emptyPart(data *dataset.Dataset) string {
+	switch data.Parts.Split {
+	case dataset.SplitLeaveOneOut:
+		return "-split leave-one-out takes none from users with fewer than three interactions, and all are such; take -split random"
+	case dataset.SplitTemporal:
+		return fmt.Sprintf("-split %s of %d interactions gives it nothing, since too few are left or too many have one time; give it more with -split-ratio", data.Parts, data.Len())
+	}
+	return fmt.Sprintf("-split %s of %d interactions gives it nothing; give it more with -split-ratio or -valid-ratio", data.Parts, data.Len())
 }
 
 // Run trains. Where the context ends it writes a checkpoint and returns the context's error with what there is.
