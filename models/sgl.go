@@ -16,8 +16,8 @@ type SGLOptions struct {
 	_                  struct{} `title:"SGL (Wu et al., SIGIR 2021)"`
 	PropagationOptions `defaults:"layers=3 reduce=sum" source:"wujcan/SGL, yelp2018"`
 	ContrastOptions    `defaults:"lambda=0.1 tau=0.2 negatives=all ssl-reduce=sum" source:"wujcan/SGL, yelp2018"`
-	Augment            graph.Augmentation `flag:"augment" default:"ed" choices:"ed,nd,rw" help:"sub-graphs by edge dropout, node dropout, or edge dropout anew for each layer" source:"SGL 3.1; ed is best on yelp2018"`
-	Rho                float64            `flag:"rho" default:"0.1" min:"0" below:"1" help:"share of edges or nodes dropped from a sub-graph" source:"wujcan/SGL, yelp2018"`
+	Augment            graph.Augmentations `flag:"augment" default:"ed" help:"how a view differs: ed (edge dropout), nd (node dropout), rw (edge dropout anew for each layer), edge-add, subgraph; several with commas are applied in their order" source:"SGL 3.1; ed is best on yelp2018"`
+	Rho                float64             `flag:"rho" default:"0.1" min:"0" below:"1" help:"share of edges or nodes that an augmentation drops or replaces" source:"wujcan/SGL, yelp2018"`
 }
 
 // New makes the model.
@@ -99,7 +99,34 @@ func (m *sgl) Describe() (string, error) {
 				}
 			}
 		}
-		fmt.Fprintf(&s, " by layer, %d in all layers;", shared)
+		fmt.Fprintf(&s, " by layer, %d in all layers", shared)
+		m.describeFirstLayer(&s, func(u int) []int32 { return row(0, u) })
+		s.WriteByte(';')
 	}
 	return strings.TrimSuffix(s.String(), ";"), nil
+}
+
+// describeFirstLayer says what the number of edges does not: how many are added, and how many nodes a sub-graph reaches.
+func (m *sgl) describeFirstLayer(s *strings.Builder, row func(u int) []int32) {
+	added, nodes, items := 0, 0, make([]bool, m.items)
+	for u := range m.users {
+		if len(row(u)) > 0 {
+			nodes++
+		}
+		for _, item := range row(u) {
+			if _, base := slices.BinarySearch(m.graph.Of(u), item); !base {
+				added++
+			}
+			if i := int(item) - m.users; !items[i] {
+				items[i] = true
+				nodes++
+			}
+		}
+	}
+	if m.o.Augment.Has(graph.EdgeAdd) {
+		fmt.Fprintf(s, ", %d added", added)
+	}
+	if m.o.Augment.Has(graph.Subgraph) {
+		fmt.Fprintf(s, ", among %d nodes", nodes)
+	}
 }

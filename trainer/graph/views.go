@@ -11,27 +11,42 @@ import (
 // Views feeds the two random sub-graphs that a contrastive model compares, drawn anew each epoch. It is an engine.Periodic whose key is
 // the epoch.
 //
-// A sub-graph keeps the row slots of its base: row n is col[beg[n]:end[n]] with beg[n] = Ptr[n] <= end[n] <= Ptr[n+1], ascending, and the
-// rest of the slot is -1. So capacity and addresses never change, whatever is dropped. scale[n] = deg(n)^-1/2 on the sub-graph.
+// Row n of a sub-graph is col[beg[n]:end[n]], ascending; what lies outside of all rows is -1; scale[n] = deg(n)^-1/2 on the sub-graph. No
+// augmentation makes more edges than the base has (EdgeAdd replaces), so capacity and addresses never change. Where edges are only
+// dropped, rows stand in the slots of the base, beg[n] = Ptr[n]. An added edge may make a row longer than its slot, and slots with room for
+// the longest row would be as wide as the graph; so with EdgeAdd rows are packed anew each epoch and beg is that epoch's. Kernels ask for
+// no more (kernels.SpMM).
 //
-// What stays is decided by keyed hashes of (seed, epoch, view, layer, user, item): it depends neither on threads nor on the device
+// Everything is decided by keyed hashes of (seed, epoch, view, layer) and the element: it depends neither on threads nor on the device
 // nor on earlier draws, and an interaction stays in both directions or in none. Fill works in memory of its own, one call at a time.
 type Views struct {
 	base          *Bipartite
-	method        Augmentation
-	rho           float64
-	draws         int // sub-graphs of one view: its layers for RandomWalk, else one that serves all layers
+	draws         int // sub-graphs of one view: its layers with RandomWalk, else one that serves all layers
 	stepsPerEpoch uint64
 	ports         []engine.Port
 
-	edge       []philox.Stream // [draws]
-	user, item philox.Stream
-	hash       [2][]uint64 // of edges or nodes, in view 1 and view 2
-	selection  selection
-	gone       [2][]bool // [N], in view 1 and view 2; NodeDropout only
+	steps []step  // an augmentation each, in their order
+	edges []edge  // of the sub-graph under way
+	slots []int32 // where rows begin; nil where they are packed
 }
 
 var _ engine.Periodic = (*Views)(nil)
+
+// An edge is an interaction; the item is a node.
+type edge struct{ user, item int32 }
+
+// A step is one augmentation. It changes edges in place, which are by user and then by item before and after, and returns those of the
+// view.
+type step interface {
+	apply(d drawn, edges []edge) []edge
+}
+
+// drawn names a sub-graph.
+type drawn struct {
+	epoch uint64
+	view  int // from 0
+	layer int
+}
 
 // A View is the ports of one sub-graph, as positions in Views.Ports.
 type View struct {
@@ -40,12 +55,15 @@ type View struct {
 	Scale    int // float [N]
 }
 
-const portsPerView = 4
+const (
+	views        = 2
+	portsPerView = 4
+)
 
-// NewViews draws two views of base by an augmentation with drop ratio rho, 0 <= rho < 1, for propagation over a number of layers. A new
-// epoch begins every stepsPerEpoch steps.
-func NewViews(base *Bipartite, method Augmentation, rho float64, layers int, seed uint64, stepsPerEpoch int) (*Views, error) {
-	if err := new(Augmentation).UnmarshalText([]byte(method)); err != nil {
+// NewViews draws two views of base by augmentations with ratio rho, 0 <= rho < 1, for propagation over a number of layers. A new epoch begins
+// every stepsPerEpoch steps. AttributeMask changes no graph: alone it leaves the base.
+func NewViews(base *Bipartite, augment Augmentations, rho float64, layers int, seed uint64, stepsPerEpoch int) (*Views, error) {
+	if err := augment.Check(); err != nil {
 		return nil, fmt.Errorf("graph: %w", err)
 	}
 	switch {
@@ -56,39 +74,40 @@ func NewViews(base *Bipartite, method Augmentation, rho float64, layers int, see
 	case stepsPerEpoch < 1:
 		return nil, fmt.Errorf("graph: an epoch of %d steps", stepsPerEpoch)
 	}
-	v := &Views{
-		base: base, method: method, rho: rho, draws: 1, stepsPerEpoch: uint64(stepsPerEpoch),
-		user: philox.New(seed, "graph/views/user"),
-		item: philox.New(seed, "graph/views/item"),
-	}
-	if method == RandomWalk {
+	v := &Views{base: base, draws: 1, stepsPerEpoch: uint64(stepsPerEpoch), edges: make([]edge, 0, base.Edges()), slots: base.Beg()}
+	if augment.Has(RandomWalk) {
 		v.draws = layers
 	}
-	for layer := range v.draws {
-		v.edge = append(v.edge, philox.New(seed, fmt.Sprintf("graph/views/edge/%d", layer)))
-	}
-	hashes := base.Edges()
-	if method == NodeDropout {
-		hashes = max(base.Users, base.Items)
-	}
-	v.selection = newSelection(hashes)
-	for k := range v.hash {
-		v.hash[k] = make([]uint64, hashes)
-		if method == NodeDropout {
-			v.gone[k] = make([]bool, base.Nodes())
+	r := newRanking(max(base.Edges(), base.Users, base.Items))
+	for _, a := range augment.Structural() {
+		switch a {
+		case EdgeDropout:
+			v.steps = append(v.steps, newEdgeDropout(base, rho, 1, seed, r))
+		case RandomWalk:
+			v.steps = append(v.steps, newEdgeDropout(base, rho, layers, seed, r))
+		case NodeDropout:
+			v.steps = append(v.steps, newNodeDropout(base, rho, seed, r))
+		case EdgeAdd:
+			s, err := newEdgeReplacement(base, rho, seed, r)
+			if err != nil {
+				return nil, fmt.Errorf("graph: %w", err)
+			}
+			v.steps, v.slots = append(v.steps, s), nil
+		case Subgraph:
+			v.steps = append(v.steps, newWalks(base, rho, seed))
 		}
 	}
-	v.describe()
+	v.describe(augment.Has(RandomWalk))
 	return v, nil
 }
 
-// describe lists the ports: view1/beg .. view2/scale, and with RandomWalk view1/layer0/beg and so on.
-func (v *Views) describe() {
+// describe lists the ports: view1/beg .. view2/scale, and where layers differ view1/layer0/beg and so on.
+func (v *Views) describe(layered bool) {
 	nodes, slots := v.base.Nodes(), len(v.base.Col)
-	for view := 1; view <= len(v.hash); view++ {
+	for view := 1; view <= views; view++ {
 		for layer := range v.draws {
 			name := fmt.Sprintf("view%d/", view)
-			if v.method == RandomWalk {
+			if layered {
 				name += fmt.Sprintf("layer%d/", layer)
 			}
 			v.ports = append(v.ports,
@@ -118,75 +137,70 @@ func (v *Views) Fill(t uint64, out []engine.Slot) error {
 	if len(out) != len(v.ports) {
 		return fmt.Errorf("graph: %d slots for %d ports of views", len(out), len(v.ports))
 	}
-	epoch := v.Key(t)
-	if v.method == NodeDropout {
-		v.dropNodes(epoch, out)
-		return nil
-	}
-	for layer := range v.draws {
-		v.dropEdges(epoch, layer, out)
+	for view := range views {
+		for layer := range v.draws {
+			edges := v.base.edges(v.edges)
+			for _, s := range v.steps {
+				edges = s.apply(drawn{v.Key(t), view, layer}, edges)
+			}
+			p := v.View(view+1, layer)
+			r := rows{out[p.Beg].I32, out[p.End].I32, out[p.Col].I32}
+			r.set(edges, v.slots)
+			for n, end := range r.end {
+				out[p.Scale].Set(n, scale(int(end-r.beg[n])))
+			}
+		}
 	}
 	return nil
 }
 
-// dropEdges fills the sub-graphs of a layer in both views. One block of random words serves an edge in both.
-func (v *Views) dropEdges(epoch uint64, layer int, out []engine.Slot) {
-	g := v.base
+// edges writes the interactions to memory of that capacity.
+func (g *Bipartite) edges(memory []edge) []edge {
+	memory = memory[:0]
 	for u := range g.Users {
-		for e := g.Ptr[u]; e < g.Ptr[u+1]; e++ {
-			w := v.edge[layer].At(epoch, uint32(u), uint32(int(g.Col[e])-g.Users))
-			v.hash[0][e], v.hash[1][e] = pack(w[0], w[1]), pack(w[2], w[3])
+		for _, i := range g.Of(u) {
+			memory = append(memory, edge{int32(u), i})
 		}
 	}
-	keep := int(float64(g.Edges()) * (1 - v.rho))
-	for k, hash := range v.hash {
-		kept := v.selection.smallest(keep, hash)
-		s := v.subgraph(k+1, layer, out)
-		s.start(g)
-		for u := range g.Users {
-			for e := g.Ptr[u]; e < g.Ptr[u+1]; e++ {
-				if kept.includes(hash[e], e) {
-					s.connect(int32(u), g.Col[e])
-				}
-			}
-		}
-		s.finish(g)
-	}
+	return memory
 }
 
-// dropNodes fills both views: an interaction stays where both its user and its item do.
-func (v *Views) dropNodes(epoch uint64, out []engine.Slot) {
-	g := v.base
-	v.markGone(v.user, epoch, 0, g.Users)
-	v.markGone(v.item, epoch, g.Users, g.Items)
-	for k, gone := range v.gone {
-		s := v.subgraph(k+1, 0, out)
-		s.start(g)
-		for u := range g.Users {
-			if gone[u] {
-				continue
-			}
-			for _, i := range g.Of(u) {
-				if !gone[i] {
-					s.connect(int32(u), i)
-				}
-			}
-		}
-		s.finish(g)
-	}
-}
+// rows is a graph as a view has it.
+type rows struct{ beg, end, col []int32 }
 
-// markGone draws int(rho n) of the nodes first .. first+n-1 in each view. One block of random words serves a node in both.
-func (v *Views) markGone(stream philox.Stream, epoch uint64, first, n int) {
-	for i := range n {
-		w := stream.At(epoch, uint32(i), 0)
-		v.hash[0][i], v.hash[1][i] = pack(w[0], w[1]), pack(w[2], w[3])
+func (r rows) of(node int32) []int32 { return r.col[r.beg[node]:r.end[node]] }
+
+// set makes the rows of edges, that begin at slots or, without slots, where the one before ends. Taken in the order of users, and of items
+// within a user, edges leave the rows of both ascending.
+func (r rows) set(edges []edge, slots []int32) {
+	if slots != nil {
+		copy(r.beg, slots)
+	} else {
+		clear(r.end)
+		for _, e := range edges {
+			r.end[e.user]++
+			r.end[e.item]++
+		}
+		next := int32(0)
+		for n, degree := range r.end {
+			r.beg[n] = next
+			next += degree
+		}
 	}
-	for k, gone := range v.gone {
-		hash := v.hash[k][:n]
-		drawn := v.selection.smallest(int(v.rho*float64(n)), hash)
-		for i, h := range hash {
-			gone[first+i] = drawn.includes(h, int32(i))
+	copy(r.end, r.beg) // ends are the cursors
+	for _, e := range edges {
+		r.col[r.end[e.user]] = e.item
+		r.end[e.user]++
+		r.col[r.end[e.item]] = e.user
+		r.end[e.item]++
+	}
+	for n, end := range r.end {
+		next := len(r.col)
+		if n+1 < len(r.beg) {
+			next = int(r.beg[n+1])
+		}
+		for k := int(end); k < next; k++ {
+			r.col[k] = -1
 		}
 	}
 }
@@ -194,39 +208,16 @@ func (v *Views) markGone(stream philox.Stream, epoch uint64, first, n int) {
 // pack makes one hash of two random words.
 func pack(high, low uint32) uint64 { return uint64(high)<<32 | uint64(low) }
 
-// subgraph is the memory of one view's layer, while it is filled.
-type subgraph struct {
-	beg, end, col []int32
-	scale         engine.Slot
+// hashOf is the hash of a view in a block of random words, one block serving both.
+func hashOf(stream philox.Stream, d drawn, row, column uint32) uint64 {
+	w := stream.At(d.epoch, row, column)
+	return pack(w[2*d.view], w[2*d.view+1])
 }
 
-func (v *Views) subgraph(view, layer int, out []engine.Slot) subgraph {
-	at := v.View(view, layer)
-	return subgraph{out[at.Beg].I32, out[at.End].I32, out[at.Col].I32, out[at.Scale]}
+// ranking is the memory for hashes, which all steps share.
+type ranking struct {
+	hash []uint64
+	selection
 }
 
-// start empties every row.
-func (s *subgraph) start(g *Bipartite) {
-	copy(s.beg, g.Beg())
-	copy(s.end, g.Beg())
-}
-
-// connect adds an interaction to both of its rows, whose ends are the cursors. Called in the order of users, and of items within a user, it
-// leaves the rows of both ascending.
-func (s *subgraph) connect(user, item int32) {
-	s.col[s.end[user]] = item
-	s.end[user]++
-	s.col[s.end[item]] = user
-	s.end[item]++
-}
-
-// finish fills what is left of the slots, and normalises.
-func (s *subgraph) finish(g *Bipartite) {
-	for n, end := range s.end {
-		rest := s.col[end:g.Ptr[n+1]]
-		for k := range rest {
-			rest[k] = -1
-		}
-		s.scale.Set(n, scale(int(end-s.beg[n])))
-	}
-}
+func newRanking(n int) *ranking { return &ranking{make([]uint64, n), newSelection(n)} }

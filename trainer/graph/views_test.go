@@ -13,11 +13,15 @@ import (
 	"nearfar/trainer/dataset"
 )
 
-var methods = [...]Augmentation{EdgeDropout, NodeDropout, RandomWalk}
+var methods = [...]string{"ed", "nd", "rw", "edge-add", "subgraph", "nd,edge-add", "edge-add,rw", "subgraph,nd", "nd,ed"}
 
-func newViews(t testing.TB, g *Bipartite, method Augmentation, rho float64, layers int, seed uint64, stepsPerEpoch int) *Views {
+func newViews(t testing.TB, g *Bipartite, augment string, rho float64, layers int, seed uint64, stepsPerEpoch int) *Views {
 	t.Helper()
-	v, err := NewViews(g, method, rho, layers, seed, stepsPerEpoch)
+	var list Augmentations
+	if err := list.UnmarshalText([]byte(augment)); err != nil {
+		t.Fatal(err)
+	}
+	v, err := NewViews(g, list, rho, layers, seed, stepsPerEpoch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,35 +50,36 @@ func fill(t testing.TB, v *Views, step uint64) []engine.Slot {
 	return out
 }
 
-// edges checks everything that every sub-graph promises, and returns its interactions as indices into Col of the base.
-func edges(t *testing.T, v *Views, out []engine.Slot, view, layer int) []int32 {
+// view checks everything that every sub-graph promises, and returns its edges by user and then item.
+func view(t *testing.T, v *Views, out []engine.Slot, view, layer int) []edge {
 	t.Helper()
 	g, at := v.base, v.View(view, layer)
 	beg, end, col, scales := out[at.Beg].I32, out[at.End].I32, out[at.Col].I32, out[at.Scale].F32
-	type edge struct{ from, to int32 }
-	has := map[edge]bool{}
-	var kept []int32
+	reverse := map[edge]bool{}
+	var edges []edge
+	last := int32(0) // the end of the row before
 	for n := range int32(g.Nodes()) {
-		if beg[n] != g.Ptr[n] || end[n] < beg[n] || end[n] > g.Ptr[n+1] {
-			t.Fatalf("row %d is [%d, %d) in the slot [%d, %d)", n, beg[n], end[n], g.Ptr[n], g.Ptr[n+1])
+		if beg[n] < last || end[n] < beg[n] {
+			t.Fatalf("row %d is [%d, %d) after a row that ends at %d", n, beg[n], end[n], last)
 		}
+		for _, c := range col[last:beg[n]] {
+			if c != -1 {
+				t.Fatalf("there is %d before row %d", c, n)
+			}
+		}
+		last = end[n]
 		row := col[beg[n]:end[n]]
 		for k, c := range row {
 			if k > 0 && row[k-1] >= c {
 				t.Fatalf("row %d is %v, not ascending", n, row)
 			}
-			e, ok := slices.BinarySearch(g.Of(int(n)), c)
-			if !ok {
-				t.Fatalf("row %d has %d, which the graph has not", n, c)
+			if c < 0 || int(c) >= g.Nodes() || (int(n) < g.Users) == (int(c) < g.Users) {
+				t.Fatalf("row %d has the neighbour %d", n, c)
 			}
-			has[edge{n, c}] = true
-			if n < int32(g.Users) {
-				kept = append(kept, g.Ptr[n]+int32(e))
-			}
-		}
-		for _, c := range col[end[n]:g.Ptr[n+1]] {
-			if c != -1 {
-				t.Fatalf("row %d has %d after its end", n, c)
+			if int(n) < g.Users {
+				edges = append(edges, edge{n, c})
+			} else {
+				reverse[edge{c, n}] = true
 			}
 		}
 		want := float32(0)
@@ -85,10 +90,41 @@ func edges(t *testing.T, v *Views, out []engine.Slot, view, layer int) []int32 {
 			t.Fatalf("node %d of degree %d has scale %g, want %g", n, len(row), scales[n], want)
 		}
 	}
-	for e := range has {
-		if !has[edge{e.to, e.from}] {
-			t.Fatalf("%d-%d is there in one direction only", e.from, e.to)
+	for _, c := range col[last:] {
+		if c != -1 {
+			t.Fatalf("there is %d behind the last row", c)
 		}
+	}
+	for _, e := range edges {
+		if !reverse[e] {
+			t.Fatalf("%v is there in one direction only", e)
+		}
+	}
+	if len(reverse) != len(edges) {
+		t.Fatalf("%d edges of users, %d of items", len(edges), len(reverse))
+	}
+	return edges
+}
+
+// edges returns the interactions of a sub-graph that adds none, as indices into Col of the base, in whose slots its rows stand.
+func edges(t *testing.T, v *Views, out []engine.Slot, number, layer int) []int32 {
+	t.Helper()
+	g, at := v.base, v.View(number, layer)
+	if !slices.Equal(out[at.Beg].I32, g.Beg()) {
+		t.Fatal("rows do not begin where those of the base do")
+	}
+	for n, end := range out[at.End].I32 {
+		if end > g.Ptr[n+1] {
+			t.Fatalf("row %d ends at %d, its slot at %d", n, end, g.Ptr[n+1])
+		}
+	}
+	var kept []int32
+	for _, e := range view(t, v, out, number, layer) {
+		k, ok := slices.BinarySearch(g.Of(int(e.user)), e.item)
+		if !ok {
+			t.Fatalf("there is %v, which the graph has not", e)
+		}
+		kept = append(kept, g.Ptr[e.user]+int32(k))
 	}
 	return kept
 }
@@ -96,7 +132,7 @@ func edges(t *testing.T, v *Views, out []engine.Slot, view, layer int) []int32 {
 func TestEdgeDropout(t *testing.T) {
 	g := random(t, 60, 80, 1500)
 	for _, rho := range []float64{0, .1, .25, .5, .9, .9999} {
-		v := newViews(t, g, EdgeDropout, rho, 3, 7, 1)
+		v := newViews(t, g, string(EdgeDropout), rho, 3, 7, 1)
 		out := fill(t, v, 5)
 		for view := 1; view <= 2; view++ {
 			kept := edges(t, v, out, view, 0)
@@ -114,7 +150,7 @@ func TestEdgeDropout(t *testing.T) {
 func TestEdgeDropoutKeepsSmallestHashes(t *testing.T) {
 	const seed, epoch = 11, 4
 	g := random(t, 30, 40, 700)
-	v := newViews(t, g, EdgeDropout, .3, 1, seed, 10)
+	v := newViews(t, g, string(EdgeDropout), .3, 1, seed, 10)
 	out := fill(t, v, 10*epoch+3)
 	for view := range 2 {
 		hash, order := make([]uint64, g.Edges()), make([]int32, g.Edges())
@@ -143,7 +179,7 @@ func TestNodeDropout(t *testing.T) {
 	}
 	g := graphOf(t, users, items, pairs)
 	for _, rho := range []float64{0, .1, .33, .9} {
-		v := newViews(t, g, NodeDropout, rho, 3, 7, 1)
+		v := newViews(t, g, string(NodeDropout), rho, 3, 7, 1)
 		out := fill(t, v, 2)
 		for view := 1; view <= 2; view++ {
 			users, items := users-int(rho*users), items-int(rho*items)
@@ -154,10 +190,10 @@ func TestNodeDropout(t *testing.T) {
 	}
 	// On a sparse graph: exactly the interactions whose two nodes are both there.
 	g = random(t, 60, 80, 1500)
-	v := newViews(t, g, NodeDropout, .2, 1, 7, 1)
+	v := newViews(t, g, string(NodeDropout), .2, 1, 7, 1)
 	out := fill(t, v, 0)
 	for view := 1; view <= 2; view++ {
-		kept, gone := edges(t, v, out, view, 0), v.gone[view-1]
+		kept, gone := edges(t, v, out, view, 0), v.steps[0].(*nodeDropout).gone[view-1]
 		for u := range g.Users {
 			for e := g.Ptr[u]; e < g.Ptr[u+1]; e++ {
 				if slices.Contains(kept, e) == (gone[u] || gone[g.Col[e]]) {
@@ -166,7 +202,7 @@ func TestNodeDropout(t *testing.T) {
 			}
 		}
 	}
-	if slices.Equal(v.gone[0], v.gone[1]) {
+	if gone := v.steps[0].(*nodeDropout).gone; slices.Equal(gone[0], gone[1]) {
 		t.Error("both views drop the same nodes")
 	}
 }
@@ -175,7 +211,7 @@ func TestNodeDropout(t *testing.T) {
 func TestIndependence(t *testing.T) {
 	const layers, rho = 3, .5
 	g := random(t, 100, 200, 6000)
-	v := newViews(t, g, RandomWalk, rho, layers, 3, 10)
+	v := newViews(t, g, string(RandomWalk), rho, layers, 3, 10)
 	draws := map[string][]int32{}
 	for _, step := range []uint64{0, 10} {
 		out := fill(t, v, step)
@@ -189,7 +225,7 @@ func TestIndependence(t *testing.T) {
 			}
 		}
 	}
-	other := newViews(t, g, RandomWalk, rho, 1, 4, 10)
+	other := newViews(t, g, string(RandomWalk), rho, 1, 4, 10)
 	draws["another seed"] = edges(t, other, fill(t, other, 0), 1, 0)
 
 	// Two independent halves share a quarter: hypergeometric, with a standard deviation of root(n)/4.
@@ -268,7 +304,7 @@ func TestPorts(t *testing.T) {
 		{NodeDropout, View{4, 5, 6, 7}, "view2/col", 8},
 		{RandomWalk, View{20, 21, 22, 23}, "view2/layer2/col", 24},
 	} {
-		v := newViews(t, g, c.method, .1, 3, 0, 1)
+		v := newViews(t, g, string(c.method), .1, 3, 0, 1)
 		last := v.View(2, 2)
 		if len(v.Ports()) != c.ports || last != c.last || v.Ports()[last.Col].Name != c.name {
 			t.Errorf("%s: %d ports, %+v, %v", c.method, len(v.Ports()), last, v.Ports())
@@ -296,7 +332,7 @@ func TestBadViews(t *testing.T) {
 		{"", .1, 1, 1}, {"edges", .1, 1, 1}, {EdgeDropout, -.1, 1, 1}, {EdgeDropout, 1, 1, 1}, {EdgeDropout, math.NaN(), 1, 1},
 		{EdgeDropout, .1, 0, 1}, {EdgeDropout, .1, 1, 0},
 	} {
-		if _, err := NewViews(g, c.method, c.rho, c.layers, 0, c.steps); err == nil {
+		if _, err := NewViews(g, Augmentations{c.method}, c.rho, c.layers, 0, c.steps); err == nil {
 			t.Errorf("%+v: no error", c)
 		}
 	}
