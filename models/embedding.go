@@ -7,7 +7,6 @@ import (
 	"nearfar/engine/op"
 	"nearfar/kernels"
 	"nearfar/kernels/philox"
-	"nearfar/models/loss"
 	"nearfar/trainer/sample"
 )
 
@@ -21,15 +20,16 @@ const (
 
 // EmbeddingOptions are those of every model with one embedding for each user and item, trained by BPR.
 type EmbeddingOptions struct {
-	_        struct{}         `title:"Embeddings and BPR"`
-	Dim      int              `flag:"dim" default:"64" min:"1" max:"4096" help:"size of an embedding" source:"LightGCN 4.1.2"`
-	Batch    int              `flag:"batch" default:"2048" min:"1" max:"1048576" help:"interactions a step" source:"LightGCN 4.1.2"`
-	Init     string           `flag:"init" default:"xavier" choices:"xavier,normal" help:"xavier_uniform of each table, or N(0, init-std²)" source:"SELFRec; normal: LightGCN-PyTorch"`
-	InitStd  float64          `flag:"init-std" default:"0.1" above:"0" help:"deviation of -init normal" source:"LightGCN-PyTorch"`
-	Sampling sample.Scheme    `flag:"sampling" default:"shuffle" choices:"shuffle,uniform" help:"every interaction once an epoch, or users drawn uniformly" source:"SELFRec; uniform: LightGCN-PyTorch"`
-	Reduce   sample.Reduction `flag:"reduce" default:"mean" choices:"mean,sum" help:"BPR, L2 (and the contrast over batch rows) as the mean or the sum over the batch" source:"LightGCN-PyTorch; sum: wujcan/SGL"`
-	Reg      float64          `flag:"reg" default:"0.0001" min:"0" help:"weight of the L2 penalty ½|row|²" source:"LightGCN-PyTorch"`
-	L2       L2Rows           `flag:"l2" default:"ego" choices:"ego,final" help:"rows that L2 falls on: before or after propagation" source:"LightGCN-PyTorch; final: SELFRec, which does not square"`
+	_        struct{}      `title:"Embeddings and BPR"`
+	Dim      int           `flag:"dim" default:"64" min:"1" max:"4096" help:"size of an embedding" source:"LightGCN 4.1.2"`
+	Batch    int           `flag:"batch" default:"2048" min:"1" max:"1048576" help:"interactions a step" source:"LightGCN 4.1.2"`
+	Init     string        `flag:"init" default:"xavier" choices:"xavier,normal" help:"xavier_uniform of each table, or N(0, init-std²)" source:"SELFRec; normal: LightGCN-PyTorch"`
+	InitStd  float64       `flag:"init-std" default:"0.1" above:"0" help:"deviation of -init normal" source:"LightGCN-PyTorch"`
+	Sampling sample.Scheme `flag:"sampling" default:"shuffle" choices:"shuffle,uniform" help:"every interaction once an epoch, or users drawn uniformly" source:"SELFRec; uniform: LightGCN-PyTorch"`
+	NegativeOptions
+	Reduce sample.Reduction `flag:"reduce" default:"mean" choices:"mean,sum" help:"BPR, L2 (and the contrast over batch rows) as the mean or the sum over the batch" source:"LightGCN-PyTorch; sum: wujcan/SGL"`
+	Reg    float64          `flag:"reg" default:"0.0001" min:"0" help:"weight of the L2 penalty ½|row|²" source:"LightGCN-PyTorch"`
+	L2     L2Rows           `flag:"l2" default:"ego" choices:"ego,final" help:"rows that L2 falls on: before or after propagation" source:"LightGCN-PyTorch; final: SELFRec, which does not square"`
 }
 
 // table is one embedding table for users and items together, user u in row u and item i in row Users + i, with its sampler.
@@ -51,7 +51,8 @@ func newTable(o EmbeddingOptions, d Data, distinct bool) (table, error) {
 		return t, fmt.Errorf("the data has no training interaction")
 	}
 	var err error
-	t.triples, err = sample.NewPairwise(d.Train, o.Batch, d.Seed, sample.Options{Scheme: o.Sampling, Reduce: o.Reduce, Nodes: true, Distinct: distinct})
+	t.triples, err = sample.NewPairwise(d.Train, o.Batch, d.Seed, sample.Options{Scheme: o.Sampling, Reduce: o.Reduce, Nodes: true, Distinct: distinct,
+		Candidates: o.NumNegatives * o.HardNegatives, Negative: o.NegativeSampling, Alpha: o.NegativeAlpha})
 	return t, err
 }
 
@@ -75,29 +76,4 @@ func (t *table) embedding(b *engine.Builder) *op.Node {
 // split gives the rows of users and of items of a table of nodes.
 func (t *table) split(z *op.Node) (users, items *op.Node) {
 	return op.Slice(z, 0, 0, t.users), op.Slice(z, 0, t.users, t.nodes())
-}
-
-// triples are a batch: users, positive and negative items as nodes, and the rows' weights.
-type triples struct {
-	User, Pos, Neg op.Index
-	Weight         *op.Node
-}
-
-func (t *table) batch(b *engine.Builder) triples {
-	return triples{b.Index(t.triples, "user"), b.Index(t.triples, "pos"), b.Index(t.triples, "neg"), b.Port(t.triples, "weight")}
-}
-
-// bpr and its L2 penalty, on the tables z (final) and e (ego). terms is how many of user, positive, negative the penalty has.
-func (t *table) bpr(b *engine.Builder, z, e *op.Node, terms int) engine.Objective {
-	batch := t.batch(b)
-	u, p, n := op.Gather(z, batch.User), op.Gather(z, batch.Pos), op.Gather(z, batch.Neg)
-	rows := []*op.Node{u, p, n}
-	if t.L2 == Ego {
-		rows = []*op.Node{op.Gather(e, batch.User), op.Gather(e, batch.Pos), op.Gather(e, batch.Neg)}
-	}
-	o := engine.Objective{{Name: "bpr", Weight: 1, Value: loss.BPR(u, p, n, batch.Weight)}}
-	if t.Reg > 0 {
-		o = append(o, engine.Term{Name: "l2", Weight: t.Reg, Value: loss.L2(batch.Weight, rows[:terms]...)})
-	}
-	return o
 }

@@ -16,8 +16,8 @@ type SGLOptions struct {
 	_                  struct{} `title:"SGL (Wu et al., SIGIR 2021)"`
 	PropagationOptions `defaults:"layers=3 reduce=sum" source:"wujcan/SGL, yelp2018"`
 	ContrastOptions    `defaults:"lambda=0.1 tau=0.2 negatives=all ssl-reduce=sum" source:"wujcan/SGL, yelp2018"`
-	Augment            graph.Augmentations `flag:"augment" default:"ed" help:"how a view differs: ed (edge dropout), nd (node dropout), rw (edge dropout anew for each layer), edge-add, subgraph; several with commas are applied in their order" source:"SGL 3.1; ed is best on yelp2018"`
-	Rho                float64             `flag:"rho" default:"0.1" min:"0" below:"1" help:"share of edges or nodes that an augmentation drops or replaces" source:"wujcan/SGL, yelp2018"`
+	Augment            graph.Augmentations `flag:"augment" default:"ed" help:"how a view differs: ed (edge dropout), nd (node dropout), rw (edge dropout anew for each layer), edge-add, subgraph, attribute-mask; several with commas are applied in their order" source:"SGL 3.1; ed is best on yelp2018"`
+	Rho                float64             `flag:"rho" default:"0.1" min:"0" below:"1" help:"share of edges, nodes or embedding dimensions that an augmentation drops or replaces" source:"wujcan/SGL, yelp2018"`
 }
 
 // New makes the model.
@@ -45,8 +45,16 @@ type viewsFeed interface {
 
 // view propagates over sub-graph v (1 or 2).
 func (m *sgl) view(b *engine.Builder, v int) *op.Node {
+	e := m.embedding(b)
+	if m.o.Augment.Has(graph.AttributeMask) {
+		e = op.Mul(e, b.Random(fmt.Sprintf("mask/view%d", v), kernels.Bernoulli, 1-m.o.Rho, m.nodes(), m.Dim))
+	}
+	if len(m.o.Augment.Structural()) == 0 {
+		a := m.clean(b)
+		return m.read(m.layersOf(e, func(int) *op.Sparse { return a }, nil))
+	}
 	ports := b.Feed(m.views)
-	return m.read(m.layersOf(m.embedding(b), func(layer int) *op.Sparse {
+	return m.read(m.layersOf(e, func(layer int) *op.Sparse {
 		p := m.views.View(v, layer)
 		return (&op.Sparse{Beg: ports[p.Beg], End: ports[p.End], Col: ports[p.Col], RowScale: ports[p.Scale], ColScale: ports[p.Scale]}).Symmetric()
 	}, nil))
@@ -61,6 +69,10 @@ func (m *sgl) Train(b *engine.Builder) engine.Objective {
 // Describe counts the edges of the first epoch's sub-graphs, by view and layer, and those that all layers of a view share: only with random walks do
 // layers differ.
 func (m *sgl) Describe() (string, error) {
+	masked := fmt.Sprintf("both views hide a share %g of each node's dimensions, drawn anew each step", m.o.Rho)
+	if len(m.o.Augment.Structural()) == 0 {
+		return fmt.Sprintf("views of the whole graph of %d edges: %s", m.graph.Edges(), masked), nil
+	}
 	var out []engine.Slot
 	for _, p := range m.views.Ports() {
 		if p.Desc.Type == kernels.Int32 {
@@ -103,7 +115,11 @@ func (m *sgl) Describe() (string, error) {
 		m.describeFirstLayer(&s, func(u int) []int32 { return row(0, u) })
 		s.WriteByte(';')
 	}
-	return strings.TrimSuffix(s.String(), ";"), nil
+	text := strings.TrimSuffix(s.String(), ";")
+	if m.o.Augment.Has(graph.AttributeMask) {
+		text += "; " + masked
+	}
+	return text, nil
 }
 
 // describeFirstLayer says what the number of edges does not: how many are added, and how many nodes a sub-graph reaches.

@@ -18,6 +18,15 @@ func BPR(u, p, n, w *op.Node) *op.Node {
 	return Weighted(w, op.Softplus(op.RowDot(u, op.Sub(n, p))))
 }
 
+// BPROfScores is BPR with several negatives of each positive, as scores: the mean over them,
+//
+//	Σ_b w_b 1/K Σ_k softplus(neg_bk - pos_b),   pos [B], neg [B, K]
+//
+// as though each positive stood in the batch once with each of its negatives (RecBole, sample_num; SELFRec, n_negs).
+func BPROfScores(pos, neg, w *op.Node) *op.Node {
+	return Weighted(w, op.Mean(op.Softplus(op.Sub(neg, op.Column(pos))), 1))
+}
+
 // L2 is ½ Σ_b w_b (|x_b|² + |y_b|² + ..) over rows [B, d] of the batch.
 func L2(w *op.Node, rows ...*op.Node) *op.Node {
 	total := op.RowDot(rows[0], rows[0])

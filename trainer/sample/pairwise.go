@@ -29,19 +29,23 @@ const (
 	Sum  Reduction = "sum"  // every weight is 1
 )
 
-// Options of Pairwise; the zero value is shuffled pairs, item ids and the mean.
+// Options of Pairwise; the zero value is shuffled pairs, one uniform negative, item ids and the mean.
 type Options struct {
-	Scheme   Scheme    // default Shuffle
-	Reduce   Reduction // default Mean
-	Nodes    bool      // items are nodes of the bipartite graph: item + number of users
-	Distinct bool      // add the ports unique and absent of each index
+	Scheme     Scheme    // default Shuffle
+	Reduce     Reduction // default Mean
+	Nodes      bool      // items are nodes of the bipartite graph: item + number of users
+	Distinct   bool      // add the ports unique and absent of each index
+	Candidates int       // items drawn for neg in each row, with replacement; default 1
+	Negative   Negative  // how they are drawn; default UniformItems
+	Alpha      float64   // exponent of PopularItems
 }
 
-// Pairwise is the feed of BPR's triples (Rendle et al., UAI 2009): user u, an item i of u's train interactions, and an item j
-// that is none of them, uniform over all such items. Its ports, with B the batch:
+// Pairwise is the feed of BPR's triples (Rendle et al., UAI 2009): user u, an item i of u's train interactions, and items j
+// that are none of them. Its ports, with B the batch and C the candidates:
 //
-//	user, pos, neg [B]  int32, each an Index with its inverse
-//	weight         [B]  1/n for the n rows of the batch that are a triple, or 1 for Reduce Sum; 0 for the others
+//	user, pos [B]   int32, each an Index with its inverse
+//	neg       [B C] the same; row b has neg[b C : (b+1) C]
+//	weight    [B]   1/n for the n rows of the batch that are a triple, or 1 for Reduce Sum; 0 for the others
 //
 // The last batch of an epoch is padded with rows of ids -1 and weight 0. A user who has every item has no negative: such a row
 // keeps its user and positive, has neg -1 and weight 0, and does not count in n.
@@ -59,6 +63,7 @@ type Pairwise struct {
 	epochs         *shuffle // Scheme Shuffle
 	owner          []int32  // Scheme Shuffle: the user of each interaction
 	active         []int32  // Scheme Uniform: users with train items
+	popular        *popular // Negative PopularItems
 }
 
 // NewPairwise samples batches of triples from train.
@@ -69,6 +74,12 @@ func NewPairwise(train *dataset.Interactions, batch int, seed uint64, opt Option
 	if opt.Reduce == "" {
 		opt.Reduce = Mean
 	}
+	if opt.Negative == "" {
+		opt.Negative = UniformItems
+	}
+	if opt.Candidates == 0 {
+		opt.Candidates = 1
+	}
 	switch {
 	case train.Len() == 0:
 		return nil, fmt.Errorf("sample: no train interactions to sample from")
@@ -78,6 +89,10 @@ func NewPairwise(train *dataset.Interactions, batch int, seed uint64, opt Option
 		return nil, fmt.Errorf("sample: batch %d: want at least 1", batch)
 	case opt.Reduce != Mean && opt.Reduce != Sum:
 		return nil, fmt.Errorf("sample: reduction %q: want %q or %q", opt.Reduce, Mean, Sum)
+	case opt.Negative != UniformItems && opt.Negative != PopularItems:
+		return nil, fmt.Errorf("sample: negatives %q: want %q or %q", opt.Negative, UniformItems, PopularItems)
+	case opt.Candidates < 1 || batch > math.MaxInt32/opt.Candidates:
+		return nil, fmt.Errorf("sample: %d negatives for each of %d rows: want at least 1, and at most %d in all", opt.Candidates, batch, math.MaxInt32)
 	}
 	p := &Pairwise{train: train, batch: batch, opt: opt, draws: philox.New(seed, "sample/pairwise")}
 	switch opt.Scheme {
@@ -88,6 +103,12 @@ func NewPairwise(train *dataset.Interactions, batch int, seed uint64, opt Option
 		p.active = activeUsers(train)
 	default:
 		return nil, fmt.Errorf("sample: scheme %q: want %q or %q", opt.Scheme, Shuffle, Uniform)
+	}
+	if opt.Negative == PopularItems {
+		var err error
+		if p.popular, err = newPopular(train, opt.Alpha); err != nil {
+			return nil, err
+		}
 	}
 	items := train.Items
 	if opt.Nodes {
@@ -101,7 +122,7 @@ func NewPairwise(train *dataset.Interactions, batch int, seed uint64, opt Option
 	if p.pos, err = NewIndex("pos", batch, items, opt.Distinct); err != nil {
 		return nil, err
 	}
-	if p.neg, err = NewIndex("neg", batch, items, opt.Distinct); err != nil {
+	if p.neg, err = NewIndex("neg", batch*opt.Candidates, items, opt.Distinct); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -125,42 +146,41 @@ func (p *Pairwise) Fill(t uint64, out []engine.Slot) error {
 	}
 	user, pos, neg, weight := out[0].I32, out[w].I32, out[2*w].I32, out[3*w]
 
-	steps := uint64(p.StepsPerEpoch())
-	epoch, first := t/steps, int(t%steps)*p.batch
-	rows := min(p.batch, p.train.Len()-first)
+	steps, each := uint64(p.StepsPerEpoch()), p.opt.Candidates
+	epoch, from := t/steps, int(t%steps)*p.batch
+	rows := min(p.batch, p.train.Len()-from)
 	var order []int32
 	if p.opt.Scheme == Shuffle {
-		order = p.epochs.order(epoch)[first : first+rows]
+		order = p.epochs.order(epoch)[from : from+rows]
 	}
 	triples := 0
 	for b := range rows {
-		words := p.draws.At(t, uint32(b), 0)
+		words := p.draws.Sequence(t, uint32(b))
+		first, second := words.Word(), words.Word() // for scheme Uniform, so that negatives are the same words in both schemes
 		var u, i int32
 		if order != nil {
 			u, i = p.owner[order[b]], p.train.Item[order[b]]
 		} else {
-			u = p.active[philox.Below(words[0], len(p.active))]
+			u = p.active[philox.Below(first, len(p.active))]
 			items := p.train.Of(int(u))
-			i = items[philox.Below(words[1], len(items))]
+			i = items[philox.Below(second, len(items))]
 		}
-		j := negative(p.train.Of(int(u)), p.train.Items, words[2])
-		user[b], pos[b], neg[b] = u, i+p.offset, j
-		if j >= 0 {
-			neg[b] += p.offset
+		user[b], pos[b] = u, i+p.offset
+		if p.candidates(int(u), &words, neg[b*each:(b+1)*each]) {
 			triples++
 		}
 	}
 	fill(user[rows:], -1)
 	fill(pos[rows:], -1)
-	fill(neg[rows:], -1)
+	fill(neg[rows*each:], -1)
 
-	each := 1.0
+	share := 1.0
 	if p.opt.Reduce == Mean && triples > 0 {
-		each = 1 / float64(triples)
+		share = 1 / float64(triples)
 	}
-	for b, j := range neg {
-		if j >= 0 {
-			weight.Set(b, each)
+	for b := range p.batch {
+		if neg[b*each] >= 0 { // a row has all of its negatives or none
+			weight.Set(b, share)
 		} else {
 			weight.Set(b, 0)
 		}
@@ -171,28 +191,6 @@ func (p *Pairwise) Fill(t uint64, out []engine.Slot) error {
 		}
 	}
 	return nil
-}
-
-// negative maps a random word to an item in 0..items-1 that is not in owned (sorted, distinct), uniformly; -1 where there is none.
-//
-// It has the distribution of drawing items until one is not owned, with one draw and one search: the r-th free item is r + k,
-// k being the number of owned items before it, and owned[k]-k counts the free items before owned[k].
-func negative(owned []int32, items int, word uint32) int32 {
-	free := items - len(owned)
-	if free <= 0 {
-		return -1
-	}
-	r := int32(philox.Below(word, free))
-	lo, hi := 0, len(owned)
-	for lo < hi {
-		mid := int(uint(lo+hi) / 2)
-		if owned[mid]-int32(mid) <= r {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	return r + int32(lo)
 }
 
 func owners(train *dataset.Interactions) []int32 {
