@@ -81,7 +81,10 @@ func everyOption() []Options {
 			}
 		}
 	}
-	return all
+	return append(all,
+		Options{Scheme: Shuffle, Reduce: Mean, Nodes: true, Candidates: 6},
+		Options{Scheme: Uniform, Reduce: Sum, Candidates: 3, Negative: PopularItems, Alpha: .75},
+		Options{Scheme: Shuffle, Reduce: Mean, Nodes: true, Negative: PopularItems, Alpha: .5})
 }
 
 func TestFillIsAFunctionOfSeedAndStep(t *testing.T) {
@@ -158,28 +161,34 @@ func TestRowsWeightsAndInverse(t *testing.T) {
 		rows := 0
 		for step := range uint64(f.StepsPerEpoch()) {
 			p := fillStep(t, f, step, true)
-			triples := 0
-			for _, j := range p["neg"].I32 {
-				if j >= 0 {
+			triples, each := 0, max(1, opt.Candidates)
+			if len(p["neg"].I32) != 32*each {
+				t.Fatalf("%+v: %d negatives", opt, len(p["neg"].I32))
+			}
+			for b := range 32 {
+				if p["neg"].I32[b*each] >= 0 {
 					triples++
 				}
 			}
 			for b, u := range p["user"].I32 {
-				i, j, want := p["pos"].I32[b], p["neg"].I32[b], 0.0
+				i, want := p["pos"].I32[b], 0.0
+				negatives := p["neg"].I32[b*each:][:each]
 				switch {
 				case u < 0:
-					if u != -1 || i != -1 || j != -1 {
-						t.Fatalf("%+v: padding row is %d %d %d", opt, u, i, j)
+					if u != -1 || i != -1 || slices.Max(negatives) != -1 || slices.Min(negatives) != -1 {
+						t.Fatalf("%+v: padding row is %d %d %d", opt, u, i, negatives)
 					}
 				case !train.Has(int(u), i-offset):
 					t.Fatalf("%+v: positive %d is not in the train set of user %d", opt, i, u)
 				case u == 1:
-					if j != -1 {
-						t.Fatalf("%+v: user 1 has every item, and negative %d", opt, j)
+					if slices.Max(negatives) != -1 || slices.Min(negatives) != -1 {
+						t.Fatalf("%+v: user 1 has every item, and negatives %d", opt, negatives)
 					}
 				default:
-					if j < offset || int(j-offset) >= train.Items || train.Has(int(u), j-offset) {
-						t.Fatalf("%+v: %d is no negative of user %d", opt, j, u)
+					for _, j := range negatives {
+						if j < offset || int(j-offset) >= train.Items || train.Has(int(u), j-offset) {
+							t.Fatalf("%+v: %d is no negative of user %d", opt, j, u)
+						}
 					}
 					want = 1
 					if opt.Reduce == Mean {
@@ -303,6 +312,11 @@ func TestNewPairwiseRefuses(t *testing.T) {
 		"batch":           {train, 0, Options{}},
 		"scheme":          {train, 4, Options{Scheme: "popular"}},
 		"reduction":       {train, 4, Options{Reduce: "max"}},
+		"negatives":       {train, 4, Options{Negative: "hard"}},
+		"candidates":      {train, 4, Options{Candidates: -1}},
+		"too many":        {train, 1 << 20, Options{Candidates: 1 << 12}},
+		"exponent":        {train, 4, Options{Negative: PopularItems, Alpha: math.NaN()}},
+		"exponent below":  {train, 4, Options{Negative: PopularItems, Alpha: -1}},
 	} {
 		if _, err := NewPairwise(c.train, c.batch, 1, c.opt); err == nil {
 			t.Errorf("%s: no error", name)
