@@ -19,8 +19,9 @@ const (
 type PropagationOptions struct {
 	_ struct{} `title:"Propagation over the user-item graph"`
 	EmbeddingOptions
-	Layers  int     `flag:"layers" default:"3" min:"1" max:"16" help:"propagation layers" source:"LightGCN 4.1.2"`
-	Readout Readout `flag:"readout" default:"mean0" choices:"mean0,mean1,sum0" help:"layers in the final embedding: mean(E0..), mean(E1..), sum(E0..)" source:"LightGCN eq. 4; mean1: SimGCL; sum0: SSLRec"`
+	Layers     int     `flag:"layers" default:"3" min:"1" max:"16" help:"propagation layers" source:"LightGCN 4.1.2"`
+	Readout    Readout `flag:"readout" default:"mean0" choices:"mean0,mean1,sum0" help:"layers in the final embedding: mean(E0..), mean(E1..), sum(E0..)" source:"LightGCN eq. 4; mean1: SimGCL; sum0: SSLRec"`
+	Attributes bool    `flag:"attributes" default:"false" help:"add the embeddings of a user's or item's attributes to its own, where the data has them" source:"LightFM 3"`
 }
 
 // LightGCNOptions are LightGCN's.
@@ -41,6 +42,8 @@ type propagation struct {
 	layers  int
 	readout Readout
 	graph   *graph.Bipartite
+
+	attributes *attributed // nil without
 }
 
 func newPropagation(o PropagationOptions, d Data, distinct bool) (propagation, error) {
@@ -48,8 +51,14 @@ func newPropagation(o PropagationOptions, d Data, distinct bool) (propagation, e
 	if err != nil {
 		return propagation{}, err
 	}
+	var a *attributed
+	if o.Attributes {
+		if a, err = newAttributed(d); err != nil {
+			return propagation{}, err
+		}
+	}
 	g, err := newGraph(d)
-	return propagation{t, o.Layers, o.Readout, g}, err
+	return propagation{t, o.Layers, o.Readout, g, a}, err
 }
 
 // clean is Â of all training interactions.

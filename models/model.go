@@ -15,6 +15,8 @@ import (
 type Data struct {
 	Train *dataset.Interactions
 	Seed  uint64
+
+	UserFields, ItemFields *dataset.Attributes // nil where the data has none
 }
 
 // A Model writes two programs over one Store: a training step, and the tables by which it ranks.

@@ -27,7 +27,14 @@ func (o *SGLOptions) New(d Data) (Model, error) {
 		return nil, err
 	}
 	views, err := graph.NewViews(p.graph, o.Augment, o.Rho, o.Layers, d.Seed, p.StepsPerEpoch())
-	return &sgl{p, o, views}, err
+	if err != nil {
+		return nil, err
+	}
+	m := &sgl{propagation: p, o: o, views: views}
+	if p.attributes != nil && o.Augment.Has(graph.AttributeMask) {
+		m.masked, err = graph.NewMaskedBags(p.attributes.bags, o.Rho, d.Seed, p.StepsPerEpoch())
+	}
+	return m, err
 }
 
 // sgl is LightGCN with a second task: two random sub-graphs' embeddings of a node attract each other and repel those of all others.
@@ -35,6 +42,8 @@ type sgl struct {
 	propagation
 	o     *SGLOptions
 	views viewsFeed
+
+	masked *graph.MaskedBags // AttributeMask with -attributes; else nil
 }
 
 // viewsFeed draws sub-graphs: graph.Views, or fixed ones in tests.
@@ -45,10 +54,7 @@ type viewsFeed interface {
 
 // view propagates over sub-graph v (1 or 2).
 func (m *sgl) view(b *engine.Builder, v int) *op.Node {
-	e := m.embedding(b)
-	if m.o.Augment.Has(graph.AttributeMask) {
-		e = op.Mul(e, b.Random(fmt.Sprintf("mask/view%d", v), kernels.Bernoulli, 1-m.o.Rho, m.nodes(), m.Dim))
-	}
+	e := m.start(b, v)
 	if len(m.o.Augment.Structural()) == 0 {
 		a := m.clean(b)
 		return m.read(m.layersOf(e, func(int) *op.Sparse { return a }, nil))
@@ -58,6 +64,17 @@ func (m *sgl) view(b *engine.Builder, v int) *op.Node {
 		p := m.views.View(v, layer)
 		return (&op.Sparse{Beg: ports[p.Beg], End: ports[p.End], Col: ports[p.Col], RowScale: ports[p.Scale], ColScale: ports[p.Scale]}).Symmetric()
 	}, nil))
+}
+
+// start is what view v propagates: E0, of which AttributeMask hides fields, or dimensions where the model has no attributes.
+func (m *sgl) start(b *engine.Builder, v int) *op.Node {
+	switch {
+	case m.masked != nil:
+		return m.with(b, m.attributes.masked(b, m.masked, v))
+	case m.o.Augment.Has(graph.AttributeMask):
+		return op.Mul(m.embedding(b), b.Random(fmt.Sprintf("mask/view%d", v), kernels.Bernoulli, 1-m.o.Rho, m.nodes(), m.Dim))
+	}
+	return m.embedding(b)
 }
 
 // Train is eq. 12: L = L_bpr + lambda (L_users + L_items) + reg ½|rows|².
@@ -70,6 +87,9 @@ func (m *sgl) Train(b *engine.Builder) engine.Objective {
 // layers differ.
 func (m *sgl) Describe() (string, error) {
 	masked := fmt.Sprintf("both views hide a share %g of each node's dimensions, drawn anew each step", m.o.Rho)
+	if m.masked != nil {
+		masked = fmt.Sprintf("both views hide a share %g of the nodes' attribute fields, drawn anew each epoch", m.o.Rho)
+	}
 	if len(m.o.Augment.Structural()) == 0 {
 		return fmt.Sprintf("views of the whole graph of %d edges: %s", m.graph.Edges(), masked), nil
 	}

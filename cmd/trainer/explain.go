@@ -33,7 +33,7 @@ func explain(args []string, stdout, stderr io.Writer) error {
 	if warning != "" {
 		fmt.Fprintln(stderr, "trainer:", warning)
 	}
-	m, err := c.model.New(models.Data{Train: data.Train, Seed: c.Seed})
+	m, err := c.model.New(models.Data{Train: data.Train, Seed: c.Seed, UserFields: data.UserFields, ItemFields: data.ItemFields})
 	if err != nil {
 		return err
 	}

@@ -148,8 +148,8 @@ type parsed struct {
 	file        File
 	pairs       []Pair
 	times       []float64 // parallel to pairs, in the unit of the file, seconds for dates; nil where the file has no times
-	noItems     int // lines that name a user and no item
-	nonPositive int // lines dropped because their weight is zero or negative
+	noItems     int       // lines that name a user and no item
+	nonPositive int       // lines dropped because their weight is zero or negative
 }
 
 // parse reads the interactions of a file and numbers its ids.
