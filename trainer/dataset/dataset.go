@@ -3,15 +3,12 @@
 package dataset
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"math"
+	"runtime"
 	"slices"
 	"strings"
-
-	"nearfar/testdata"
 )
 
 // Dataset is interactions over one numbering of users and items: Train, Valid and Test all have the same Users and Items.
@@ -44,12 +41,16 @@ const (
 
 // Options say what to load.
 type Options struct {
-	// Path is a folder with train.txt and, if there are any, test.txt and valid.txt; or one file, which is split;
-	// or empty for the embedded data.
+	// Path is a folder with train.txt and, if there are any, test.txt and valid.txt, or with files of one of the other formats by their
+	// usual names; or one file, which is split unless it says itself how; or empty for the embedded data.
 	Path string
 	// Format forces the format of train and test; empty is Auto. A validation file is always recognised on its own: published
 	// ones are pairs beside LightGCN files.
 	Format Format
+	// Columns name the columns of files whose names are not the usual ones, or that have none.
+	Columns Columns
+	// MinRating drops interactions that are rated lower. 0 drops those whose rating or weight is not positive.
+	MinRating float64
 	// Valid is a file of interactions that leave train and enter validation. Empty: the folder's valid.txt, if there is one.
 	Valid string
 	// ValidRatio of each user's training interactions, in expectation and never a user's last one, enters validation where the split is
@@ -71,9 +72,14 @@ type Options struct {
 	Ratio Ratios
 	// KCore filters all interactions before they are split.
 	KCore KCore
+	// Progress, where not nil, is called while a file is read with its path, the bytes read so far and its size.
+	Progress func(file string, done, size int64)
 }
 
-const tenth = 0.1 // of what is split, for validation and for test
+const (
+	tenMillion = 10_000_000
+	tenth      = 0.1 // of what is split, for validation and for test
+)
 
 // verify refuses options that mean nothing, and fills in the defaults.
 func (o *Options) verify() error {
@@ -87,8 +93,10 @@ func (o *Options) verify() error {
 		o.By = ByAll
 	}
 	switch {
-	case !slices.Contains([]Format{Auto, LightGCN, Pairs}, o.Format):
-		return fmt.Errorf("dataset: format %q is none of auto, lightgcn, pairs", o.Format)
+	case !slices.Contains(Formats(), o.Format):
+		return fmt.Errorf("dataset: format %q is none of %s", o.Format, strings.Trim(fmt.Sprint(Formats()), "[]"))
+	case math.IsNaN(o.MinRating) || math.IsInf(o.MinRating, 0):
+		return fmt.Errorf("dataset: the least rating %g is not a number", o.MinRating)
 	case o.Unseen != Keep && o.Unseen != Drop:
 		return fmt.Errorf("dataset: unseen %q is neither keep nor drop", o.Unseen)
 	case !(o.ValidRatio < 1) || !(o.TestRatio < 1):
@@ -98,8 +106,8 @@ func (o *Options) verify() error {
 }
 
 // Load reads a data set. Users and items are numbered by first appearance in train, then test, then validation; ids that are all integers
-// are numbered in increasing order instead. An error that a file causes reads "path:line: what".
-func Load(o Options) (*Dataset, error) {
+// are numbered in increasing order instead. An error that a file causes reads "path:line: what". The context ends it early.
+func Load(ctx context.Context, o Options) (*Dataset, error) {
 	if err := o.verify(); err != nil {
 		return nil, err
 	}
@@ -107,166 +115,97 @@ func Load(o Options) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := reading{format: o.Format, users: newIdentifiers(), items: newIdentifiers()}
-	if err := r.readAll(at); err != nil {
+	r := &reading{Options: o, users: newIdentifiers(), items: newIdentifiers()}
+	if err := r.readAll(ctx, at); err != nil {
 		return nil, err
 	}
 	d, err := r.dataset()
 	if err != nil {
 		return nil, err
 	}
+	chosen, dealt := r.layout, r.dealt
+	if r = nil; d.Train.Len() > tenMillion {
+		runtime.GC() // what was read is larger than the sets; left to the collector's pace, both would stay through the split
+	}
 	d.Name, d.Path = at.name, at.path
-	if err := d.split(o, at.single); err != nil {
+	if err := d.split(o, at.single && !dealt); err != nil {
+		return nil, err
+	}
+	if err := d.describe(ctx, at, chosen); err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
-// location is where the parts of a data set are; a part without one has no name.
-type location struct {
-	name, path         string
-	train, test, valid source
-	single             bool // train is all there is
-}
-
-// locate finds the files of the data set.
-func locate(o Options) (at location, err error) {
-	if o.Path == "" {
-		folder, err := fs.Sub(testdata.Files, testdata.AmazonElectronics)
-		if err != nil {
-			return at, err
-		}
-		at = location{name: testdata.AmazonElectronics, path: testdata.AmazonElectronics + " (embedded)"}
-		err = at.folder(folder, testdata.AmazonElectronics)
-		return at, errors.Join(err, at.explicit(o))
-	}
-	info, err := os.Stat(o.Path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return at, fmt.Errorf("no such file or folder: %s (wanted: a folder with train.txt and test.txt, or one file of interactions)", o.Path)
-	}
-	if err != nil {
-		return at, fmt.Errorf("cannot read the data: %w", err)
-	}
-	whole := filepath.Clean(o.Path)
-	if absolute, err := filepath.Abs(whole); err == nil {
-		whole = absolute // so that "." has a name
-	}
-	at = location{name: filepath.Base(whole), path: o.Path}
-	if info.IsDir() {
-		err = at.folder(os.DirFS(o.Path), o.Path)
-	} else {
-		at.name = strings.TrimSuffix(at.name, filepath.Ext(at.name))
-		at.train, at.single = fileAt(o.Path), true
-	}
-	return at, errors.Join(err, at.explicit(o))
-}
-
-// fileAt is a file anywhere on the disk.
-func fileAt(path string) source {
-	return source{os.DirFS(filepath.Dir(path)), filepath.Base(path), path}
-}
-
-// folder looks for train.txt, test.txt and valid.txt.
-func (at *location) folder(fsys fs.FS, shown string) error {
-	entries, err := fs.ReadDir(fsys, ".")
-	if err != nil {
-		return fmt.Errorf("cannot read the folder %s: %w", shown, err)
-	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
-		s := source{fsys, e.Name(), filepath.Join(shown, e.Name())}
-		switch e.Name() {
-		case "train.txt":
-			at.train = s
-		case "test.txt":
-			at.test = s
-		case "valid.txt":
-			at.valid = s
-		}
-	}
-	if at.train.name == "" {
-		found := "it is empty"
-		if len(names) > 0 {
-			found = "it has " + strings.Join(names[:min(len(names), 8)], ", ")
-		}
-		return fmt.Errorf("%s has no train.txt: %s (wanted: train.txt and test.txt, or the path of one file)", shown, found)
-	}
-	return nil
-}
-
-// explicit takes the validation set from where the options say.
-func (at *location) explicit(o Options) error {
-	switch {
-	case o.Valid != "" && o.method(at.single) != SplitGiven:
-		return fmt.Errorf("-valid %s takes interactions out of a given train part, and the single file %s is split at random: with -split given all of it is train",
-			o.Valid, o.Path)
-	case o.Valid != "":
-		at.valid = fileAt(o.Valid)
-	}
-	return nil
-}
-
 // reading gathers the files of one data set under one numbering.
 type reading struct {
-	format             Format
+	Options
 	users, items       *identifiers
 	train, test, valid parsed
+	layout             layout // of train
+	dealt              bool   // the training file dealt its interactions to the three itself
 }
 
 // readAll reads the parts in the order in which ids are numbered.
-func (r *reading) readAll(at location) error {
-	train, err := at.train.read()
-	if err != nil {
-		return err
-	}
-	var test, valid content
-	if at.test.name != "" {
-		if test, err = at.test.read(); err != nil {
+func (r *reading) readAll(ctx context.Context, at location) error {
+	wants := wanted{r.Format, r.Columns}
+	var of struct{ train, test, valid layout }
+	for _, part := range []struct {
+		*source
+		layout *layout
+		valid  bool
+	}{{&at.train, &of.train, false}, {&at.test, &of.test, false}, {&at.valid, &of.valid, true}} {
+		if !part.exists() {
+			continue
+		}
+		if err := part.hold(); err != nil {
+			return err
+		}
+		recognise := wants.recognise
+		if part.valid {
+			recognise = wants.recogniseValid
+		}
+		var err error
+		if *part.layout, err = recognise(ctx, *part.source); err != nil {
 			return err
 		}
 	}
-	if at.valid.name != "" {
-		if valid, err = at.valid.read(); err != nil {
-			return err
-		}
-	}
-
 	// A file that would pass as both follows the other one; three columns and no user twice everywhere is "user item item".
-	ofTrain, ofTest := recognition{format: r.format}, recognition{format: r.format}
-	if r.format == Auto {
-		ofTrain, ofTest = train.recognise(), test.recognise()
-		ofTrain.orElse(ofTest.format, LightGCN)
-		ofTest.orElse(ofTrain.format)
+	of.train.orElse(of.test, layout{format: LightGCN, why: "no user is on two lines"})
+	of.test.orElse(of.train)
+	of.valid.orElse(of.train, layout{format: LightGCN, why: "no user is on two lines"})
+	r.layout = of.train
+	r.dealt = of.train.format == MMRec
+	if r.dealt && (at.test.exists() || at.valid.exists()) {
+		return fmt.Errorf("%s deals its interactions to train, validation and test itself (%s): a second file cannot", at.train.shown, splitColumn)
 	}
-	ofValid := valid.recognise()
-	ofValid.orElse(ofTrain.format)
 
 	parts := []struct {
 		role string
-		content
-		recognition
+		source
+		layout
 		to *parsed
-	}{{"train", train, ofTrain, &r.train}, {"test", test, ofTest, &r.test}, {"valid", valid, ofValid, &r.valid}}
+	}{{"train", at.train, of.train, &r.train}, {"test", at.test, of.test, &r.test}, {"valid", at.valid, of.valid, &r.valid}}
 	for _, p := range parts {
-		if p.text == nil {
+		if !p.exists() {
 			continue
 		}
-		if *p.to, err = p.parse(p.recognition, r.users, r.items); err != nil {
+		reader := fileReader{source: p.source, layout: p.layout, wantColumns: r.Columns, minRating: r.MinRating, users: r.users, items: r.items, watch: r.Progress, all: p.to}
+		if r.dealt {
+			reader.parts = [3]*parsed{&r.train, &r.valid, &r.test}
+		}
+		if err := reader.read(ctx); err != nil {
 			return err
 		}
 		p.to.file.Role = p.role
 	}
-	return nil
-}
-
-// orElse settles an undecided recognition by the first alternative that is decided.
-func (r *recognition) orElse(formats ...Format) {
-	for _, f := range formats {
-		if r.format == Auto {
-			r.format = f
+	if r.dealt {
+		r.train.file.Role = "all"
+		if len(r.train.pairs) == 0 {
+			return fmt.Errorf("%s has no training interaction: no row has %s 0", at.train.shown, splitColumn)
 		}
 	}
+	return nil
 }
 
 // dataset numbers the ids finally and builds the sets.
@@ -294,6 +233,7 @@ func (r *reading) dataset() (*Dataset, error) {
 		part.from.pairs, part.from.times = nil, nil
 		d.Counts.NoItems += part.from.noItems
 		d.Counts.NonPositive += part.from.nonPositive
+		d.Counts.LowRated += part.from.lowRated
 		if part.from.file.Role != "" {
 			d.Files = append(d.Files, part.from.file)
 		}

@@ -60,8 +60,8 @@ func (k KCore) peel(x, byItem *Interactions) (core catalogue, rounds int) {
 		}
 		sides[0].now, sides[1].now = then[0], then[1]
 	}
-	core.user, core.users = number(x.Users(), func(u int) bool { return !sides[0].gone[u] })
-	core.item, core.items = number(x.Items, func(i int) bool { return !sides[1].gone[i] })
+	core.user, core.users = renumber(x.Users(), func(u int) bool { return !sides[0].gone[u] })
+	core.item, core.items = renumber(x.Items, func(i int) bool { return !sides[1].gone[i] })
 	return core, rounds
 }
 
@@ -112,13 +112,13 @@ type catalogue struct {
 func catalogueOf(x *Interactions) catalogue {
 	var c catalogue
 	degree := x.ItemDegrees()
-	c.user, c.users = number(x.Users(), func(u int) bool { return x.Degree(u) > 0 })
-	c.item, c.items = number(x.Items, func(i int) bool { return degree[i] > 0 })
+	c.user, c.users = renumber(x.Users(), func(u int) bool { return x.Degree(u) > 0 })
+	c.item, c.items = renumber(x.Items, func(i int) bool { return degree[i] > 0 })
 	return c
 }
 
-// number gives those of 0..n-1 that are kept their places.
-func number(n int, keep func(int) bool) (place []int32, kept int) {
+// renumber gives those of 0..n-1 that are kept their places.
+func renumber(n int, keep func(int) bool) (place []int32, kept int) {
 	place = make([]int32, n)
 	for i := range place {
 		place[i] = -1

@@ -42,7 +42,7 @@ func TestPublished(t *testing.T) {
 				c.o.Valid = filepath.Join(c.o.Path, c.o.Valid)
 			}
 			began := time.Now()
-			d, err := Load(c.o)
+			d, err := Load(t.Context(), c.o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,9 +59,6 @@ func TestPublished(t *testing.T) {
 // TestMovieLensSplits holds splits by time of ml-100k against what pandas counts.
 func TestMovieLensSplits(t *testing.T) {
 	path := filepath.Join(published(t, "ml-100k"), "ml-100k.inter")
-	if d, err := Load(Options{Path: path}); err != nil || d.Train.Time == nil {
-		t.Skipf("the format of %s is not known (%v)", path, err)
-	}
 	sum := func(x *Interactions) (sum float64) {
 		for _, t := range x.Time {
 			sum += t
@@ -93,7 +90,7 @@ func BenchmarkLoadYelp2018(b *testing.B) {
 	path := published(b, "yelp2018")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Load(Options{Path: path}); err != nil {
+		if _, err := Load(b.Context(), Options{Path: path}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -2,145 +2,20 @@ package dataset
 
 import (
 	"bytes"
+	"context"
 	"fmt"
-	"io/fs"
 	"math"
-	"strconv"
-	"unicode/utf8"
-)
-
-// A Format is the way in which a file writes interactions. Columns are separated by spaces or tabs; blank lines are skipped; CRLF line
-// ends and a UTF-8 byte order mark are accepted.
-type Format string
-
-const (
-	Auto     Format = "auto"     // recognised by content
-	LightGCN Format = "lightgcn" // a user a line: "user item item .."; a user without items is legal
-	Pairs    Format = "pairs"    // an interaction a line: "user item" or "user item weight"
+	"slices"
 )
 
 // File is what was read from one file.
 type File struct {
-	Role   string // train, test, valid; all for a single file that is split
+	Role   string // train, test, valid; all for a single file that is split; users, items for what describes them
 	Path   string
 	Format Format
-	Lines  int // lines that are not blank
-	Pairs  int // interactions on them, repetitions included
-}
-
-// source is a file to read: its place in a file system, and the path that errors show.
-type source struct {
-	fsys        fs.FS
-	name, shown string
-}
-
-// content is the text of a file.
-type content struct {
-	shown string
-	text  []byte
-}
-
-// read returns a file's text without its byte order mark. A file that is empty or is not text is an error.
-func (s source) read() (content, error) {
-	text, err := fs.ReadFile(s.fsys, s.name)
-	if err != nil {
-		return content{}, fmt.Errorf("cannot read %s: %w", s.shown, err)
-	}
-	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
-	if len(bytes.TrimSpace(text)) == 0 {
-		return content{}, fmt.Errorf("%s is empty", s.shown)
-	}
-	c := content{s.shown, text}
-	return c, c.verifyText()
-}
-
-// at is an error at a line of the file, which counts from 1.
-func (c content) at(line int, format string, args ...any) error {
-	return fmt.Errorf("%s:%d: %s", c.shown, line, fmt.Sprintf(format, args...))
-}
-
-// verifyText refuses control characters and anything that is not UTF-8: a compressed or binary file, or UTF-16.
-func (c content) verifyText() error {
-	line, ascii := 1, true
-	for i, b := range c.text {
-		switch {
-		case b == '\n':
-			line++
-		case b == '\r' && (i+1 == len(c.text) || c.text[i+1] == '\n'), b == '\t':
-		case b < ' ' || b == 0x7f:
-			return c.at(line, "not text: it has the control character %#02x; a data file is UTF-8 text, unpacked", b)
-		case b >= utf8.RuneSelf:
-			ascii = false
-		}
-	}
-	if ascii || utf8.Valid(c.text) {
-		return nil
-	}
-	for lines := (scanner{rest: c.text}); lines.next(); {
-		if !utf8.Valid(lines.line) {
-			return c.at(lines.number, "not UTF-8 text: save the file as UTF-8")
-		}
-	}
-	return nil
-}
-
-// scanner walks over the lines that are not blank, without copying them.
-type scanner struct {
-	rest   []byte
-	line   []byte
-	number int // of line, from 1
-}
-
-func (s *scanner) next() bool {
-	for len(s.rest) > 0 {
-		s.line, s.rest, _ = bytes.Cut(s.rest, []byte{'\n'})
-		s.number++
-		if s.line = bytes.Trim(s.line, " \t\r"); len(s.line) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// column cuts the first column off a line that has no separator at its ends.
-func column(line []byte) (first, rest []byte) {
-	end := 0
-	for end < len(line) && line[end] != ' ' && line[end] != '\t' {
-		end++
-	}
-	next := end
-	for next < len(line) && (line[next] == ' ' || line[next] == '\t') {
-		next++
-	}
-	return line[:end], line[next:]
-}
-
-// recognition is the format a file seems to have, and the evidence.
-type recognition struct {
-	format Format // Auto where the content fits both
-	why    string
-}
-
-// recognise tells the formats apart: LightGCN has one line a user, so a user on two lines means pairs. Where no user comes twice, a line
-// that is too long or too short for a pair means LightGCN.
-func (c content) recognise() recognition {
-	seen := map[string]int{}
-	found := recognition{format: Auto}
-	for lines := (scanner{rest: c.text}); lines.next(); {
-		user, rest := column(lines.line)
-		if first, ok := seen[string(user)]; ok {
-			return recognition{Pairs, fmt.Sprintf("user %q is on lines %d and %d", user, first, lines.number)}
-		}
-		seen[string(user)] = lines.number
-		columns := 1
-		for ; len(rest) > 0 && columns < 4; columns++ {
-			_, rest = column(rest)
-		}
-		if columns == 1 || columns > 3 {
-			found.format = LightGCN
-		}
-	}
-	return found
+	Why    string // the evidence for the format, and the columns; "" where the format was forced and has no columns to choose
+	Lines  int    // lines that are not blank, without a header; rows of Parquet
+	Pairs  int    // interactions on them, repetitions included
 }
 
 // parsed is the content of a file in the numbers of its identifiers.
@@ -149,76 +24,266 @@ type parsed struct {
 	pairs       []Pair
 	times       []float64 // parallel to pairs, in the unit of the file, seconds for dates; nil where the file has no times
 	noItems     int       // lines that name a user and no item
-	nonPositive int       // lines dropped because their weight is zero or negative
+	nonPositive int       // lines dropped because their weight or rating is zero or negative
+	lowRated    int       // lines dropped because their rating is below Options.MinRating
 }
 
-// parse reads the interactions of a file and numbers its ids.
-func (c content) parse(seems recognition, users, items *identifiers) (p parsed, err error) {
-	p = parsed{file: File{Path: c.shown, Format: seems.format}, pairs: make([]Pair, 0, len(c.text)/8)}
-	read := p.lightGCN
-	if seems.format == Pairs {
-		read = p.pair
+// fileReader reads the interactions of one file.
+type fileReader struct {
+	source
+	layout
+	wantColumns  Columns
+	minRating    float64
+	users, items *identifiers
+	watch        watch
+
+	all   *parsed    // receives the interactions, or those of train
+	parts [3]*parsed // train, validation and test, where the file itself deals them
+
+	dated   dating
+	columns int // of every row; 0 before the first one
+}
+
+// dating is how a file writes times.
+type dating int8
+
+const (
+	unknown dating = iota
+	numbers
+	dates
+)
+
+// read reads the file to its end.
+func (r *fileReader) read(ctx context.Context) error {
+	p := r.all
+	p.file = File{Path: r.shown, Format: r.format, Why: r.why}
+	if r.format == LightGCN && r.minRating != 0 || r.hasPlaces() && r.rating < 0 && r.minRating != 0 {
+		return fmt.Errorf("%s has no ratings to hold against -min-rating %g (%s)", r.shown, r.minRating, r.describe())
 	}
-	for lines := (scanner{rest: c.text}); lines.next(); {
-		p.file.Lines++
-		if complaint := read(lines.line, users, items); complaint != "" {
-			if seems.why != "" {
-				complaint += fmt.Sprintf(" (read as pairs since %s; -format lightgcn reads it as one user a line)", seems.why)
+	var err error
+	switch r.format {
+	case Parquet:
+		err = r.readParquet(ctx)
+	case LightGCN:
+		err = r.readLines(ctx, r.lightGCN)
+	case Pairs:
+		if r.hasPlaces() {
+			err = r.readTable(ctx)
+		} else {
+			err = r.readLines(ctx, r.pair)
+		}
+	default:
+		err = r.readTable(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	for _, part := range r.parts {
+		if part != nil && part != p {
+			p.file.Pairs += len(part.pairs)
+		}
+	}
+	p.file.Pairs += len(p.pairs)
+	if p.file.Pairs == 0 {
+		return r.nothing()
+	}
+	if len(r.users.name) > math.MaxInt32 || len(r.items.name) > math.MaxInt32 {
+		return fmt.Errorf("%s: more than %d users or items", r.shown, math.MaxInt32)
+	}
+	return nil
+}
+
+// hasPlaces tells whether the columns are chosen: LightGCN has none, and pairs as they are usually written are read faster without.
+func (r *fileReader) hasPlaces() bool { return r.places != places{} }
+
+func (r *fileReader) describe() string {
+	if r.why == "" {
+		return "read as " + string(r.format)
+	}
+	return "read as " + string(r.format) + ": " + r.why
+}
+
+// nothing is the error of a file without an interaction.
+func (r *fileReader) nothing() error {
+	p := r.all
+	switch {
+	case p.lowRated > 0:
+		return fmt.Errorf("%s has no interactions: all %d are rated below %g", r.shown, p.file.Lines, r.minRating)
+	case p.nonPositive > 0:
+		return fmt.Errorf("%s has no interactions: no weight is positive", r.shown)
+	case r.format == LightGCN || r.format == Pairs:
+		return fmt.Errorf(`%s has no interactions: a line is "user item item .." or "user item weight", separated by spaces or tabs`, r.shown)
+	}
+	return fmt.Errorf("%s has no interactions (%s)", r.shown, r.describe())
+}
+
+// reserve makes room for the interactions of a file that is as dense as its beginning: growing step by step would hold them twice.
+func (r *fileReader) reserve(b block) {
+	p := r.all
+	if b.size == 0 || b.read >= b.size || len(p.pairs) == 0 || cap(p.pairs) > 2*len(p.pairs)+blockSize {
+		return
+	}
+	more := int(float64(len(p.pairs))*1.02*float64(b.size)/float64(b.read)) - len(p.pairs)
+	p.pairs = slices.Grow(p.pairs, more)
+	if p.times != nil {
+		p.times = slices.Grow(p.times, more)
+	}
+}
+
+// readLines reads a format without a header, line by line.
+func (r *fileReader) readLines(ctx context.Context, read func(line []byte) (complaint string)) error {
+	firstComma := 0
+	err := r.blocks(ctx, text{watch: r.watch, read: r.reserve}, func(b block) error {
+		for lines := b.lines(); lines.next(); {
+			r.all.file.Lines++
+			if complaint := read(lines.line); complaint != "" {
+				return r.at(lines.number, "%s%s", complaint, r.doubt(lines.line))
 			}
-			return p, c.at(lines.number, "%s", complaint)
+			if firstComma == 0 && len(r.all.pairs) == 0 && bytes.IndexByte(lines.line, ',') >= 0 {
+				firstComma = lines.number
+			}
 		}
+		return nil
+	})
+	if err == nil && len(r.all.pairs) == 0 && firstComma > 0 {
+		return r.at(firstComma, "no interactions: columns are separated by commas, but a line is \"user item item ..\" or \"user item weight\", separated by spaces or tabs")
 	}
-	p.file.Pairs = len(p.pairs)
-	if len(p.pairs) == 0 {
-		hint := `a line is "user item item .." or "user item weight", separated by spaces or tabs`
-		if comma := bytes.IndexByte(c.text, ','); comma >= 0 {
-			return p, c.at(1+bytes.Count(c.text[:comma], []byte{'\n'}), "no interactions: columns are separated by commas, but %s", hint)
-		}
-		return p, fmt.Errorf("%s has no interactions: %s", c.shown, hint)
+	return err
+}
+
+// doubt says what else a line that cannot be read might be.
+func (r *fileReader) doubt(line []byte) (doubt string) {
+	if bytes.ContainsAny(line, ",;") {
+		doubt = "; columns separated by commas or semicolons need a header that names a user and an item, or -columns user=1,item=2"
 	}
-	if len(users.name) > math.MaxInt32 || len(items.name) > math.MaxInt32 {
-		return p, fmt.Errorf("%s: more than %d users or items", c.shown, math.MaxInt32)
+	if r.format == Pairs && r.why != "" {
+		doubt += fmt.Sprintf(" (read as pairs since %s; -format lightgcn reads it as one user a line)", r.why)
 	}
-	return p, nil
+	return doubt
 }
 
 // lightGCN reads "user item item ..".
-func (p *parsed) lightGCN(line []byte, users, items *identifiers) (complaint string) {
+func (r *fileReader) lightGCN(line []byte) (complaint string) {
+	p := r.all
 	user, rest := column(line)
-	u := users.of(user)
+	u := r.users.of(user)
 	if len(rest) == 0 {
 		p.noItems++
 	}
 	for len(rest) > 0 {
 		var item []byte
 		item, rest = column(rest)
-		p.pairs = append(p.pairs, Pair{u, items.of(item)})
+		p.pairs = append(p.pairs, Pair{u, r.items.of(item)})
 	}
 	return ""
 }
 
-// pair reads "user item" or "user item weight". The set is binary, so a weight only tells whether there was an interaction: a line whose
-// weight is zero or negative is dropped, and its ids with it.
-func (p *parsed) pair(line []byte, users, items *identifiers) (complaint string) {
+const aPair = `a pair is "user item" or "user item weight"`
+
+// pair reads "user item" or "user item weight", or, where the first line has four columns, "user item weight time" on every line.
+func (r *fileReader) pair(line []byte) (complaint string) {
 	user, rest := column(line)
 	if len(rest) == 0 {
-		return fmt.Sprintf(`%q stands alone: a pair is "user item" or "user item weight"`, user)
+		return fmt.Sprintf("%q stands alone: %s", user, aPair)
 	}
 	item, rest := column(rest)
-	if len(rest) > 0 {
-		weight, more := column(rest)
-		if len(more) > 0 {
-			return fmt.Sprintf(`%d columns: a pair is "user item" or "user item weight"`, len(bytes.Fields(line)))
-		}
-		w, err := strconv.ParseFloat(string(weight), 64)
-		if err != nil || math.IsNaN(w) || math.IsInf(w, 0) {
-			return fmt.Sprintf("the weight %q is not a number", weight)
-		}
-		if w <= 0 {
-			p.nonPositive++
-			return ""
+	weight, rest := column(rest)
+	at, more := column(rest)
+	if r.columns == 0 {
+		r.columns = 3
+		if len(at) > 0 && len(more) == 0 {
+			r.columns = 4
 		}
 	}
-	p.pairs = append(p.pairs, Pair{users.of(user), items.of(item)})
+	timed := r.columns == 4
+	switch {
+	case timed && (len(at) == 0 || len(more) > 0):
+		return fmt.Sprintf(`%d columns, but line %d has 4: "user item weight time"`, len(bytes.Fields(line)), r.first)
+	case !timed && len(at) > 0:
+		return fmt.Sprintf("%d columns: %s", len(bytes.Fields(line)), aPair)
+	case len(weight) == 0 && r.minRating != 0:
+		return fmt.Sprintf("no weight to hold against -min-rating %g", r.minRating)
+	}
+	return r.add(r.all, user, item, weight, at, "weight")
+}
+
+// number is a rating or a time, or none.
+type number struct {
+	x     float64
+	given bool
+}
+
+// add reads the rating and the time of an interaction, which are empty where there is none, and keeps it.
+func (r *fileReader) add(p *parsed, user, item, rating, at []byte, ratingName string) (complaint string) {
+	var rated, timed number
+	if rated.given = len(rating) > 0; rated.given {
+		var ok bool
+		if rated.x, ok = parseNumber(rating); !ok {
+			return fmt.Sprintf("the %s %s is not a number", ratingName, quoted(rating))
+		}
+	}
+	if timed.given = len(at) > 0; timed.given {
+		if timed.x, complaint = r.parseTime(at); complaint != "" {
+			return complaint
+		}
+	}
+	r.keep(p, user, item, rated, timed)
 	return ""
+}
+
+// keep appends an interaction unless its rating says that it is none; its ids are then unknown too.
+func (r *fileReader) keep(p *parsed, user, item []byte, rated, timed number) {
+	if rated.given && !r.rated(rated.x) {
+		return
+	}
+	if timed.given {
+		p.times = append(p.times, timed.x)
+	}
+	p.pairs = append(p.pairs, Pair{r.users.of(user), r.items.of(item)})
+}
+
+// rated tells whether a rating makes an interaction, and counts those that do not. The sets are binary: without a least rating, one above
+// zero says that there was an interaction.
+func (r *fileReader) rated(x float64) bool {
+	switch {
+	case r.minRating == 0 && x <= 0:
+		r.all.nonPositive++
+		return false
+	case r.minRating != 0 && x < r.minRating:
+		r.all.lowRated++
+		return false
+	}
+	return true
+}
+
+// parseTime reads a number or a date. A file has one kind: numbers are in a unit that only its author knows.
+func (r *fileReader) parseTime(b []byte) (t float64, complaint string) {
+	if r.dated != dates {
+		if t, ok := parseNumber(b); ok {
+			r.dated = numbers
+			return t, ""
+		}
+	}
+	if r.dated != numbers {
+		if t, ok := parseDate(b); ok {
+			r.dated = dates
+			return t, ""
+		}
+	}
+	switch r.dated {
+	case numbers:
+		return 0, fmt.Sprintf("the time %s is not a number, as the times before it are", quoted(b))
+	case dates:
+		return 0, fmt.Sprintf("the time %s is not a date, as the times before it are", quoted(b))
+	}
+	return 0, fmt.Sprintf("the time %s is neither a number nor a date such as 2014-07-09 or 2014-07-09T10:00:00Z", quoted(b))
+}
+
+// quoted is a field for an error, its beginning where it is long.
+func quoted(b []byte) string {
+	const most = 60
+	if len(b) > most {
+		return fmt.Sprintf("%q..", b[:most])
+	}
+	return fmt.Sprintf("%q", b)
 }

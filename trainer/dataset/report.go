@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,7 +14,8 @@ type Counts struct {
 	TrainDuplicates, TestDuplicates, ValidDuplicates int // repetitions inside a file, merged
 
 	NoItems     int // lines that name a user and no item (LightGCN)
-	NonPositive int // lines dropped because their weight is zero or negative (pairs)
+	NonPositive int // lines dropped because their weight or rating is zero or negative
+	LowRated    int // lines dropped because their rating is below the least one that is wanted
 
 	TestInTrain  int // test interactions that are in the training file too; kept in both
 	TestInValid  int // test interactions that are in the validation file too; kept in both
@@ -38,7 +40,7 @@ func (d *Dataset) Density() float64 {
 	return float64(d.Len()) / (float64(d.Users()) * float64(d.Items()))
 }
 
-// Checksum is a CRC-32C of the ids and the three sets: it tells whether a run that goes on has the data that it began with.
+// Checksum is a CRC-32C of the ids and the three sets, with the times where there are any: it tells whether a run that goes on has the data that it began with.
 func (d *Dataset) Checksum() uint32 {
 	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	for _, ids := range [][]string{d.UserID, d.ItemID} {
@@ -57,11 +59,35 @@ func (d *Dataset) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "data       %s\n", d.Path)
 	for _, f := range d.Files {
-		fmt.Fprintf(&b, "%-10s %s: %s, %s lines, %s interactions\n", f.Role, f.Path, f.Format, thousands(f.Lines), thousands(f.Pairs))
+		fmt.Fprintf(&b, "%-10s %s: %s", f.Role, f.Path, f.Format)
+		if f.Why != "" {
+			fmt.Fprintf(&b, " (%s)", f.Why)
+		}
+		fmt.Fprintf(&b, ", %s", plural(f.Lines, "line"))
+		if f.Pairs > 0 {
+			fmt.Fprintf(&b, ", %s", plural(f.Pairs, "interaction"))
+		}
+		b.WriteString("\n")
 	}
 	fmt.Fprintf(&b, "size       %s users x %s items, density %.3f%%\n", thousands(d.Users()), thousands(d.Items()), 100*d.Density())
 	fmt.Fprintf(&b, "split      %s: train %s, validation %s, test %s interactions; %s users are tested\n",
 		d.Parts, thousands(d.Train.Len()), thousands(d.Valid.Len()), thousands(d.Test.Len()), thousands(d.Test.ActiveUsers()))
+
+	fmt.Fprintf(&b, "checksum   %08x\n", d.Checksum())
+	if d.Train.Time != nil {
+		fmt.Fprintf(&b, "times      %s to %s\n", moment(d.span(slices.Min)), moment(d.span(slices.Max)))
+	}
+	if d.ItemTitle != nil {
+		fmt.Fprintf(&b, "titles     %s of %s items\n", thousands(len(d.ItemTitle)-count(d.ItemTitle, "")), thousands(d.Items()))
+	}
+	for _, side := range []struct {
+		of string
+		*Attributes
+	}{{"users", d.UserFields}, {"items", d.ItemFields}} {
+		if side.Attributes != nil {
+			fmt.Fprintf(&b, "attributes %s: %s; %s values\n", side.of, strings.Join(side.Fields, ", "), thousands(side.Values()))
+		}
+	}
 
 	c := d.Counts
 	fate, testFate := "kept", "kept: such an item is a miss that counts"
@@ -77,6 +103,7 @@ func (d *Dataset) String() string {
 		{c.ValidDuplicates, "repeated interactions in the validation file, merged"},
 		{c.NoItems, "lines with a user and no item"},
 		{c.NonPositive, "lines dropped because their weight is not positive"},
+		{c.LowRated, "lines dropped because of their rating (-min-rating)"},
 		{c.TestInTrain, "test interactions that are in train too, kept in both"},
 		{c.TestInValid, "test interactions that are in validation too, kept in both"},
 		{c.ValidInTrain, "interactions moved from train to validation, as the validation file says"},
@@ -93,6 +120,26 @@ func (d *Dataset) String() string {
 		fmt.Fprintf(&b, "note       %s\n", note)
 	}
 	return b.String()
+}
+
+// span is the least or the greatest time of the three sets.
+func (d *Dataset) span(of func([]float64) float64) float64 {
+	var ends []float64
+	for _, x := range []*Interactions{d.Train, d.Valid, d.Test} {
+		if len(x.Time) > 0 {
+			ends = append(ends, of(x.Time))
+		}
+	}
+	return of(ends)
+}
+
+func count(all []string, s string) (n int) {
+	for _, x := range all {
+		if x == s {
+			n++
+		}
+	}
+	return n
 }
 
 // thousands writes n >= 0 with commas: 1,237,259.

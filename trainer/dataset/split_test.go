@@ -444,7 +444,7 @@ func TestBadSplits(t *testing.T) {
 		{"too large a core", "the largest core of this data is 1", Options{Path: file, KCore: KCore{1 << 40, 1 << 40}}},
 		{"all held out", "-valid-ratio", Options{Path: file, TestRatio: .4, ValidRatio: .99}},
 	} {
-		if _, err := Load(c.o); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Load(t.Context(), c.o); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one with %q", c.name, err, c.want)
 		}
 	}

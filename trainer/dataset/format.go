@@ -1,0 +1,349 @@
+package dataset
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Format is the way in which a file writes interactions. Blank lines are skipped; CRLF line ends, a UTF-8 byte order mark and gzip are
+// accepted in every format that is text.
+type Format string
+
+const (
+	Auto      Format = "auto"      // recognised by content
+	LightGCN  Format = "lightgcn"  // a user a line: "user item item .."; a user without items is legal
+	Pairs     Format = "pairs"     // an interaction a line, separated by blanks: "user item [weight [time]]", or as -columns number them
+	RecBole   Format = "recbole"   // atomic files: a header of name:type, then an interaction a line, separated by tabs
+	MovieLens Format = "movielens" // "user::item::rating::time"
+	CSV       Format = "csv"       // a header, then an interaction a line, separated by commas, semicolons or tabs
+	MMRec     Format = "mmrec"     // CSV with a column x_label that deals the interactions: 0 train, 1 validation, 2 test
+	Parquet   Format = "parquet"   // one column each for users, items and, if there are any, ratings and times
+)
+
+// Formats are all that Options.Format may be.
+func Formats() []Format {
+	return []Format{Auto, LightGCN, Pairs, RecBole, MovieLens, CSV, MMRec, Parquet}
+}
+
+// separator stands between columns.
+type separator byte
+
+const (
+	blanks     separator = ' ' // any number of spaces and tabs
+	tab        separator = '\t'
+	comma      separator = ','
+	semicolon  separator = ';'
+	twoColons  separator = ':'
+	noneAtAll  separator = 0
+	parquetTag           = "PAR1"
+	gzipTag              = "\x1f\x8b"
+)
+
+func (s separator) String() string {
+	return map[separator]string{blanks: "spaces or tabs", tab: "tabs", comma: "commas", semicolon: "semicolons", twoColons: `"::"`}[s]
+}
+
+// layout is how a file is to be read, and why.
+type layout struct {
+	format    Format // Auto where the content fits both LightGCN and Pairs
+	why       string
+	separator separator
+	header    []string // nil without one
+	first     int      // line of the header, or of the first row
+	places
+}
+
+// orElse settles an undecided layout by the first alternative that is decided.
+func (l *layout) orElse(alternatives ...layout) {
+	for _, a := range alternatives {
+		if l.format == Auto && (a.format == LightGCN || a.format == Pairs) {
+			l.format, l.why = a.format, a.why
+		}
+	}
+}
+
+// wanted is what the options ask of a file's layout.
+type wanted struct {
+	format  Format
+	columns Columns
+}
+
+var errEnough = errors.New("enough read")
+
+// recognise settles how a file is to be read: by its first bytes, by its first line, and, where that may be a user with items as well as a
+// pair, by all lines.
+func (w wanted) recognise(ctx context.Context, s source) (layout, error) {
+	start, err := s.opening(len(parquetTag))
+	if err != nil {
+		return layout{}, err
+	}
+	isParquet := string(start) == parquetTag
+	switch {
+	case w.format == Parquet && bytes.HasPrefix(start, []byte(gzipTag)):
+		return layout{}, fmt.Errorf("%s is a gzip stream: unpack it, Parquet compresses its columns itself", s.shown)
+	case w.format == Parquet || w.format == Auto && isParquet:
+		return layout{format: Parquet, why: "it begins with PAR1"}, nil
+	case isParquet:
+		return layout{}, fmt.Errorf("%s is a Parquet file: leave -format %s out", s.shown, w.format)
+	case w.format == LightGCN && w.columns.given():
+		return layout{}, fmt.Errorf("%s: -columns mean nothing in the format lightgcn, whose lines are \"user item item ..\"", s.shown)
+	case w.format == Pairs && w.columns.given() && !w.columns.numbered():
+		return layout{}, fmt.Errorf("%s: pairs have no header: give -columns by number, from 1", s.shown)
+	}
+	var l layout
+	settled := false
+	err = s.blocks(ctx, text{}, func(b block) error {
+		lines := b.lines()
+		if !lines.next() {
+			return nil // blank so far
+		}
+		l.first = lines.number
+		if settled, err = w.byFirstLine(s, lines.whole, &l); err != nil {
+			return err
+		}
+		return errEnough
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return l, err
+	}
+	if settled {
+		return l, nil
+	}
+	return s.recogniseUsers(ctx)
+}
+
+// recogniseValid is recognise of a validation file, whose format is its own. The columns are meant for it where it has them.
+func (w wanted) recogniseValid(ctx context.Context, s source) (layout, error) {
+	l, err := wanted{Auto, w.columns}.recognise(ctx, s)
+	if err == nil || !w.columns.given() {
+		return l, err
+	}
+	if l, plain := (wanted{format: Auto}).recognise(ctx, s); plain == nil {
+		return l, nil
+	}
+	return l, err
+}
+
+// byFirstLine settles everything but the difference between LightGCN and Pairs.
+func (w wanted) byFirstLine(s source, line []byte, l *layout) (settled bool, err error) {
+	typed, typedBy := typedHeader(line)
+	switch w.format {
+	case LightGCN:
+		l.format = LightGCN
+		return true, nil
+	case Pairs:
+		w.asPairs(l)
+		return true, nil
+	case MovieLens:
+		w.asMovieLens(l)
+		return true, nil
+	case RecBole:
+		if typed == nil {
+			return false, s.at(l.first, `no header of RecBole: "user_id:token<TAB>item_id:token .." is wanted`)
+		}
+		return true, w.asTable(s, l, RecBole, typedBy, typed)
+	case CSV, MMRec:
+		by := separatorOf(line)
+		if by == noneAtAll {
+			return false, s.at(l.first, "no comma, semicolon or tab in the first line: the format %s has one between columns", w.format)
+		}
+		return true, w.asTable(s, l, w.format, by, headerOf(line, by))
+	}
+
+	switch {
+	case typed != nil:
+		return true, w.asTable(s, l, RecBole, typedBy, typed)
+	case bytes.Count(line, []byte("::")) >= 1 && !bytes.Contains(line, []byte("\t")):
+		w.asMovieLens(l)
+		return true, nil
+	case w.columns.numbered():
+		if by := separatorOf(line); by == comma || by == semicolon {
+			return true, w.asTable(s, l, CSV, by, headerOf(line, by))
+		}
+		w.asPairs(l)
+		return true, nil
+	}
+	for _, by := range []separator{tab, comma, semicolon} {
+		header := headerOf(line, by)
+		if len(header) < 2 {
+			continue
+		}
+		p, complaint := w.columns.find(header)
+		// Names that are asked for are a header; names found must be of both sides.
+		if complaint == "" || p.user >= 0 && p.item >= 0 || w.columns.given() && by == separatorOf(line) {
+			format := CSV
+			if slices.Contains(header, splitColumn) {
+				format = MMRec
+			}
+			return true, w.asTable(s, l, format, by, header)
+		}
+	}
+	if w.columns.given() {
+		return false, s.at(l.first, "-columns name columns, and there is no header separated by commas, semicolons or tabs; number them from 1 where there is none")
+	}
+	return false, nil
+}
+
+func (w wanted) asPairs(l *layout) {
+	l.format, l.separator = Pairs, blanks
+	if w.columns.given() {
+		l.places = w.columns.byNumber()
+		l.why = l.places.String(nil)
+	}
+}
+
+func (w wanted) asMovieLens(l *layout) {
+	l.format, l.separator, l.why = MovieLens, twoColons, `columns separated by "::"`
+	l.places = places{0, 1, 2, 3, -1}
+	if w.columns.given() {
+		l.places = w.columns.byNumber()
+		l.why += ": " + l.places.String(nil)
+	}
+}
+
+// asTable settles the columns of a file with a header, or with numbered columns.
+func (w wanted) asTable(s source, l *layout, format Format, by separator, header []string) error {
+	l.format, l.separator = format, by
+	if w.columns.numbered() && format == CSV {
+		l.places = w.columns.byNumber()
+		if complaint := l.places.verify(nil); complaint != "" {
+			return s.at(l.first, "%s", complaint)
+		}
+		if l.width() <= len(header) && usual(header[l.user:l.user+1], userNames) == 0 && usual(header[l.item:l.item+1], itemNames) == 0 {
+			return s.at(l.first, "a header, and -columns number columns as where there is none: name them, or leave -columns out")
+		}
+		l.why = fmt.Sprintf("no header, separated by %s: %s", by, l.places.String(nil))
+		return nil
+	}
+	var complaint string
+	if l.places, complaint = w.columns.find(header); complaint != "" {
+		return s.at(l.first, "%s", complaint)
+	}
+	if format == MMRec && l.split < 0 {
+		return s.at(l.first, "no column %s, which deals the interactions of MMRec to train, validation and test: there are %s", splitColumn, list(header))
+	}
+	if format != MMRec {
+		l.split = -1
+	}
+	l.header = header
+	l.why = fmt.Sprintf("header separated by %s: %s", by, l.places.String(header))
+	return nil
+}
+
+var fieldTypes = []string{"token", "token_seq", "float", "float_seq"}
+
+// typedHeader returns the names of RecBole's "name:type" columns, or nil. Blanks other than tabs separate them where there is no tab.
+func typedHeader(line []byte) (names []string, by separator) {
+	by = tab
+	if !bytes.Contains(line, []byte("\t")) {
+		if by = separatorOf(line); by == noneAtAll {
+			by = blanks
+		}
+	}
+	fields := splitHeader(string(line), by)
+	for _, f := range fields {
+		name, kind, ok := strings.Cut(f, ":")
+		if !ok || !slices.Contains(fieldTypes, kind) {
+			return nil, noneAtAll
+		}
+		names = append(names, name)
+	}
+	return names, by
+}
+
+func splitHeader(line string, by separator) []string {
+	if by == blanks {
+		return strings.Fields(line)
+	}
+	fields := strings.Split(line, string(rune(by)))
+	for k := range fields {
+		fields[k] = strings.TrimSpace(fields[k])
+	}
+	return fields
+}
+
+// separatorOf is the separator that is most frequent in a line; noneAtAll where there is none.
+func separatorOf(line []byte) separator {
+	best, most := noneAtAll, 0
+	for _, by := range []separator{comma, semicolon, tab} {
+		if n := bytes.Count(line, []byte{byte(by)}); n > most {
+			best, most = by, n
+		}
+	}
+	return best
+}
+
+// headerOf splits a header, whose names may be quoted. A header that is broken is returned unquoted: no name in it will be found.
+func headerOf(line []byte, by separator) []string {
+	if !bytes.ContainsRune(line, '"') {
+		return splitHeader(string(line), by)
+	}
+	r := csv.NewReader(bytes.NewReader(line))
+	r.Comma = rune(by)
+	fields, err := r.Read()
+	if err != nil {
+		return splitHeader(string(line), by)
+	}
+	for k := range fields {
+		fields[k] = strings.TrimSpace(fields[k])
+	}
+	return fields
+}
+
+// recogniseUsers tells LightGCN and Pairs apart: LightGCN has one line a user, so a user on two lines means pairs. Where no user comes
+// twice, a line that is too long or too short for a pair means LightGCN.
+func (s source) recogniseUsers(ctx context.Context) (layout, error) {
+	seen := map[string]int{}
+	found := layout{format: Auto, separator: blanks}
+	err := s.blocks(ctx, text{}, func(b block) error {
+		for lines := b.lines(); lines.next(); {
+			if len(seen) == 0 {
+				found.first = lines.number
+			}
+			user, rest := column(lines.line)
+			if first, ok := seen[string(user)]; ok {
+				found.format, found.why = Pairs, fmt.Sprintf("user %q is on lines %d and %d", user, first, lines.number)
+				return errEnough
+			}
+			seen[string(user)] = lines.number
+			columns := 1
+			for ; len(rest) > 0 && columns < 4; columns++ {
+				_, rest = column(rest)
+			}
+			if found.format == Auto && (columns == 1 || columns > 3) {
+				found.format = LightGCN
+				found.why = fmt.Sprintf("no user is on two lines, and line %d has %s", lines.number, atLeast(columns))
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return found, err
+	}
+	return found, nil
+}
+
+func atLeast(columns int) string {
+	if columns == 1 {
+		return "one column"
+	}
+	return fmt.Sprintf("%d columns or more", columns)
+}
+
+// column cuts the first column off a line that has no separator at its ends.
+func column(line []byte) (first, rest []byte) {
+	end := 0
+	for end < len(line) && line[end] != ' ' && line[end] != '\t' {
+		end++
+	}
+	next := end
+	for next < len(line) && (line[next] == ' ' || line[next] == '\t') {
+		next++
+	}
+	return line[:end], line[next:]
+}

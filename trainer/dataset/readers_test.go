@@ -1,0 +1,558 @@
+package dataset
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/binary"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// whole loads a file or folder without splitting it.
+func whole(t *testing.T, o Options) *Dataset {
+	t.Helper()
+	o.TestRatio, o.ValidRatio = -1, -1
+	return load(t, o)
+}
+
+// TestTwins: the same purchases in every format are the same interactions, times, titles and attributes.
+func TestTwins(t *testing.T) {
+	root := filepath.Join("..", "..", "testdata", "formats")
+	plain := whole(t, Options{Path: filepath.Join(root, "lightgcn.txt")})
+	if plain.Users() != 60 || plain.Train.Len() < 1000 || plain.Format != LightGCN {
+		t.Fatalf("%d users, %d interactions, %s", plain.Users(), plain.Train.Len(), plain.Format)
+	}
+	embedded := load(t, Options{})
+	for u := range plain.Users() {
+		for _, i := range plain.Train.Of(u) {
+			if !slices.Contains(idsOf(embedded, u), plain.ItemID[i]) {
+				t.Fatalf("user %s, item %s: not in the embedded data", plain.UserID[u], plain.ItemID[i])
+			}
+		}
+	}
+	timed := whole(t, Options{Path: filepath.Join(root, "pairs-weight-time.txt")})
+	described := whole(t, Options{Path: filepath.Join(root, "recbole")})
+	for _, c := range []struct {
+		path            string
+		format          Format
+		columns         string
+		times, describe bool
+	}{
+		{"pairs.txt", Pairs, "", false, false},
+		{"pairs-weight-time.txt", Pairs, "", true, false},
+		{"pairs-weight-time.txt", Pairs, "user=1,item=2,time=4", true, false},
+		{"recbole", RecBole, "", true, true},
+		{"recbole/sample.inter", RecBole, "", true, true},
+		{"movielens", MovieLens, "", true, true},
+		{"csv", CSV, "", true, true},
+		{"csv/ratings.csv", CSV, "user=userId,item=movieId", true, true},
+		{"ratings.csv.gz", CSV, "", true, false},
+		{"ratings.parquet", Parquet, "", true, false},
+		{"ratings.parquet", Parquet, "rating=stars,time=timestamp", true, false},
+	} {
+		for _, force := range []Format{Auto, c.format} {
+			t.Run(fmt.Sprint(c.path, c.columns, force), func(t *testing.T) {
+				columns, err := ParseColumns(c.columns)
+				if err != nil {
+					t.Fatal(err)
+				}
+				d := whole(t, Options{Path: filepath.Join(root, filepath.FromSlash(c.path)), Format: force, Columns: columns})
+				if d.Format != c.format || !slices.Equal(d.UserID, plain.UserID) || !slices.Equal(d.ItemID, plain.ItemID) || d.text(d.Train) != plain.text(plain.Train) {
+					t.Errorf("%s: not the interactions of lightgcn.txt", d.Format)
+				}
+				if c.times != (d.Train.Time != nil) || c.times && !slices.Equal(d.Train.Time, timed.Train.Time) {
+					t.Error("not the times of pairs-weight-time.txt")
+				}
+				if !c.times && d.Checksum() != plain.Checksum() {
+					t.Error("not the checksum of lightgcn.txt")
+				}
+				if c.describe && !slices.Equal(d.ItemTitle, described.ItemTitle) {
+					t.Errorf("titles %q", d.ItemTitle[:5])
+				}
+				if c.describe && fmt.Sprint(*d.ItemFields) != fmt.Sprint(*described.ItemFields) {
+					t.Errorf("attributes %v\nwant       %v", *d.ItemFields, *described.ItemFields)
+				}
+			})
+		}
+	}
+	if first := slices.Min(timed.Train.Time); first != 1388534400 {
+		t.Errorf("the first time is %f", first)
+	}
+	if k := slices.Index(described.ItemID, "0"); k < 0 || described.ItemTitle[k] != "Câble 0" {
+		t.Errorf("item 0, number %d, is not Câble 0", k)
+	}
+
+	dealt := load(t, Options{Path: filepath.Join(root, "mmrec")})
+	if dealt.Format != MMRec || dealt.Valid.Len() != 60 || dealt.Test.Len() != 60 || dealt.Len() != plain.Len() {
+		t.Errorf("%s: %d, %d, %d", dealt.Format, dealt.Train.Len(), dealt.Valid.Len(), dealt.Test.Len())
+	}
+	for u := range dealt.Users() {
+		var ids []string
+		for _, x := range []*Interactions{dealt.Train, dealt.Valid, dealt.Test} {
+			for _, i := range x.Of(u) {
+				ids = append(ids, dealt.ItemID[i])
+			}
+		}
+		want := idsOf(plain, u)
+		slices.Sort(ids)
+		if slices.Sort(want); !slices.Equal(ids, want) {
+			t.Errorf("user %d: %v, want %v", u, ids, want)
+		}
+	}
+}
+
+func idsOf(d *Dataset, u int) (ids []string) {
+	for _, i := range d.Train.Of(u) {
+		ids = append(ids, d.ItemID[i])
+	}
+	return ids
+}
+
+// TestPinned: what a data set is read to has not changed; runs that go on compare this checksum.
+func TestPinned(t *testing.T) {
+	for _, c := range []struct {
+		o    Options
+		want uint32
+	}{{Options{}, 0x0da166e8}, {Options{ValidRatio: .1, Seed: 1}, 0x42f88dac}} {
+		if got := load(t, c.o).Checksum(); got != c.want {
+			t.Errorf("%+v: checksum %08x, want %08x", c.o, got, c.want)
+		}
+	}
+}
+
+// TestMovieLens100K reads a data set of RecBole's.
+func TestMovieLens100K(t *testing.T) {
+	d := whole(t, Options{Path: published(t, "ml-100k")})
+	if d.Format != RecBole || d.Users() != 943 || d.Items() != 1682 || d.Train.Len() != 100000 || len(d.Train.Time) != 100000 {
+		t.Errorf("%s: %d users, %d items, %d interactions, %d times", d.Format, d.Users(), d.Items(), d.Train.Len(), len(d.Train.Time))
+	}
+	if d.ItemTitle[0] != "Toy Story" || d.UserID[942] != "943" {
+		t.Errorf("item %s is %q, the last user %s", d.ItemID[0], d.ItemTitle[0], d.UserID[942])
+	}
+	values := func(a *Attributes, row int) (s []string) {
+		for _, v := range a.Of(row) {
+			s = append(s, a.Fields[a.Field[v]]+"="+a.Name[v])
+		}
+		return s
+	}
+	if got := strings.Join(values(d.ItemFields, 0), " "); got != "release_year=1995 class=Animation class=Children's class=Comedy" {
+		t.Errorf("item 1: %s", got)
+	}
+	if got := strings.Join(values(d.UserFields, 0), " "); got != "age=24 gender=M occupation=technician zip_code=85711" {
+		t.Errorf("user 1: %s", got)
+	}
+	if liked := whole(t, Options{Path: published(t, "ml-100k"), MinRating: 4}); liked.Train.Len() != 55375 || liked.Counts.LowRated != 44625 {
+		t.Errorf("%d interactions rated 4 or more, %d dropped", liked.Train.Len(), liked.Counts.LowRated)
+	}
+}
+
+func TestTables(t *testing.T) {
+	for _, c := range []struct {
+		name, file, text string
+		columns          string
+		min              float64
+		force            Format
+		format           Format
+		want             string // interactions
+		times            string
+	}{
+		{"csv by usual names", "x.csv", "timestamp,userId,movieId,rating\n5,a,x,1\n6,a,y,2\n", "", 0, "", CSV, "a:x,y", "[5 6]"},
+		{"semicolons", "x.csv", "user;item\r\n1;7\r\n1;8\r\n", "", 0, "", CSV, "1:7,8", "[]"},
+		{"tabs, an empty column", "x.tsv", "note\tuser\titem\n\t1\t7\n", "", 0, "", CSV, "1:7", "[]"},
+		{"named columns", "x.csv", "uid2,sku,when,stars\n1,7,2014-07-09,5\n1,8,1970-01-01T00:00:01Z,4\n",
+			"user=uid2,item=sku,time=when,rating=stars", 0, "", CSV, "1:7,8", "[1.404864e+09 1]"},
+		{"numbered columns", "x.csv", "1,7,99,5\n1,8,98,4\n", "user=1,item=2,time=3", 0, "", CSV, "1:7,8", "[99 98]"},
+		{"quoted fields", "x.csv", "user,item,title\n\"a,b\",x,\"one\ntwo\"\n\"say \"\"hi\"\"\",\"y z\",\n", "", 0, "", CSV, `a,b:x say "hi":y z`, "[]"},
+		{"spaces after commas", "x.csv", "user, item\n1, 7\n1, \"8\"\n", "", 0, "", CSV, "1:7,8", "[]"},
+		{"a least rating", "x.csv", "user,item,rating\n1,7,5\n1,8,3.5\n1,9,4\n", "", 4, "", CSV, "1:7,9", "[]"},
+		{"a negative least rating", "x.csv", "user,item,rating\n1,7,-5\n1,8,0\n", "", -5, "", CSV, "1:7,8", "[]"},
+		{"ratings of zero", "x.csv", "user,item,rating\n1,7,0\n1,8,1\n", "", 0, "", CSV, "1:8", "[]"},
+		{"repeated, the earliest time stays", "x.csv", "user,item,time\n1,7,30\n1,7,10\n1,7,20\n", "", 0, "", CSV, "1:7", "[10]"},
+		{"recbole", "x.inter", "item_id:token\ttimestamp:float\tuser_id:token\nx\t1.5\ta b\n", "", 0, "", RecBole, "a b:x", "[1.5]"},
+		{"recbole, own names", "x.inter", "who:token\twhat:token\n1\t2\n", "user=who,item=what", 0, "", RecBole, "1:2", "[]"},
+		{"movielens", "ratings.dat", "1::7::5::100\n1::8::4::90\n", "", 0, "", MovieLens, "1:7,8", "[100 90]"},
+		{"movielens without times", "ratings.dat", "1::7::5\n1::8::4\n", "", 0, "", MovieLens, "1:7,8", "[]"},
+		{"four columns", "u.data", "196\t242\t3\t881250949\n186\t302\t3\t891717742\n196\t377\t1\t878887116\n", "", 0, "", Pairs, "186:302 196:242,377", "[8.91717742e+08 8.81250949e+08 8.78887116e+08]"},
+		{"four columns, no user twice", "u.data", "1 2 3 4\n5 6 7 8\n", "", 0, Pairs, Pairs, "1:2 5:6", "[4 8]"},
+		{"numbered pairs", "x", "9 1 2\n8 1 3\n", "user=2,item=3,time=1", 0, "", Pairs, "1:2,3", "[9 8]"},
+		{"ids near 2^63 and negative", "x.csv", "user,item\n9223372036854775807,-9223372036854775808\n9223372036854775808,-1\n", "", 0, "", CSV,
+			"9223372036854775807:-9223372036854775808 9223372036854775808:-1", "[]"},
+		{"mark", "x.csv", "\xef\xbb\xbfuser,item\n1,2\n", "", 0, "", CSV, "1:2", "[]"},
+		{"mmrec without validation", "x.inter", "userID\titemID\tx_label\n1\t2\t0\n1\t3\t2\n", "", 0, "", MMRec, "1:2", "[]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			columns, err := ParseColumns(c.columns)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var packed bytes.Buffer
+			z := gzip.NewWriter(&packed)
+			if _, err := z.Write([]byte(c.text)); err != nil {
+				t.Fatal(err)
+			}
+			if err := z.Close(); err != nil {
+				t.Fatal(err)
+			}
+			dir := folder(t, map[string]string{c.file: c.text, "packed.gz": packed.String()})
+			for _, name := range []string{c.file, "packed.gz"} {
+				d := whole(t, Options{Path: filepath.Join(dir, name), Columns: columns, MinRating: c.min, Format: c.force})
+				if got := fmt.Sprint(d.Train.Time); got != c.times || d.text(d.Train) != c.want || d.Format != c.format {
+					t.Errorf("%s: %s %s %s, want %s %s %s", name, d.Format, d.text(d.Train), got, c.format, c.want, c.times)
+				}
+			}
+		})
+	}
+}
+
+// TestFolders: which files of a folder are read.
+func TestFolders(t *testing.T) {
+	inter := "user_id:token\titem_id:token\n"
+	for _, c := range []struct {
+		name  string
+		files map[string]string
+		want  string // train | valid | test
+		err   string
+	}{
+		{"RecBole's own split", map[string]string{"x.train.inter": inter + "1\t2\n1\t3\n", "x.valid.inter": inter + "1\t4\n", "x.test.inter": inter + "1\t5\n",
+			"x.item": "item_id:token\tname:token_seq\n2\ttwo\n"}, "1:2,3 | 1:4 | 1:5", ""},
+		{"csv", map[string]string{"train.csv": "user,item\n1,2\n", "test.csv": "user,item\n1,3\n"}, "1:2 |  | 1:3", ""},
+		{"txt before others", map[string]string{"train.csv": "user,item\n1,2\n", "train.txt": "7 8\n7 9\n"}, "7:8,9 |  | ", ""},
+		{"two of a role", map[string]string{"train.csv": "user,item\n1,2\n", "train.tsv": "user\titem\n1\t2\n"}, "", "train.csv and train.tsv: name the one"},
+		{"two wholes", map[string]string{"a.inter": inter, "b.inter": inter}, "", "a.inter and b.inter: name the one"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d, err := Load(t.Context(), Options{Path: folder(t, c.files), TestRatio: -1, ValidRatio: -1})
+			switch {
+			case c.err != "":
+				if err == nil || !strings.Contains(err.Error(), c.err) {
+					t.Errorf("error %v, want %s", err, c.err)
+				}
+			case err != nil:
+				t.Error(err)
+			default:
+				if got := d.text(d.Train) + " | " + d.text(d.Valid) + " | " + d.text(d.Test); got != c.want {
+					t.Errorf("%s, want %s", got, c.want)
+				}
+			}
+		})
+	}
+}
+
+// TestDescribed: rows of titles and attributes follow the ids through the renumbering of -unseen drop, and rows of unknown items are passed over.
+func TestDescribed(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"x.train.inter": "user_id:token\titem_id:token\nb\t30\na\t10\n",
+		"x.test.inter":  "user_id:token\titem_id:token\na\t20\na\t30\n",
+		"x.item":        "item_id:token\tweight:float\tname:token_seq\ttags:token_seq\n20\t1\tTwenty\tred\n10\t2\tTen\tblue red blue\n99\t1\tNo\tgreen\n",
+		"x.user":        "user_id:token\tage:token\tcity:token\na\t7\t\nb\t7\tParis\n",
+	})
+	d := load(t, Options{Path: dir, Unseen: Drop})
+	if got := fmt.Sprint(d.ItemID, d.ItemTitle); got != "[10 30] [Ten ]" {
+		t.Errorf("titles %s", got)
+	}
+	if got := fmt.Sprint(*d.ItemFields); got != "{[tags] [0 2 2] [0 1] [0 0] [blue red]}" {
+		t.Errorf("item attributes %s", got)
+	}
+	if got := fmt.Sprint(d.UserID, *d.UserFields); got != "[b a] {[age city] [0 2 3] [0 1 0] [0 1] [7 Paris]}" {
+		t.Errorf("user attributes %s", got)
+	}
+}
+
+func TestBadTables(t *testing.T) {
+	pq := func(rows any) string {
+		var b bytes.Buffer
+		var err error
+		switch rows := rows.(type) {
+		case []nullRow:
+			err = parquet.Write(&b, rows)
+		case []nestedRow:
+			err = parquet.Write(&b, rows)
+		case []floatRow:
+			err = parquet.Write(&b, rows)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	one := "1"
+	damage := func(file string) string { // the beginning of the metadata
+		metadata := len(file) - parquetFooter - int(binary.LittleEndian.Uint32([]byte(file[len(file)-parquetFooter:])))
+		return file[:metadata] + strings.Repeat("\xff", 20) + file[metadata+20:]
+	}
+	good := pq([]nullRow{{&one, 1}, {&one, 2}})
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	fmt.Fprint(z, strings.Repeat("1 2\n1 3\n", 1000))
+	z.Close()
+	cut := packed.String()[:packed.Len()-9]
+
+	for _, c := range []struct {
+		name, text string
+		columns    string
+		min        float64
+		force      Format
+		want       string
+	}{
+		{"NaN rating", "user,item,rating\n1,2,3\n1,3,NaN\n", "", 0, "", `x:3: the rating "NaN" is not a number`},
+		{"infinite rating", "1::2::inf::5\n", "", 0, "", `x:1: the rating "inf" is not a number`},
+		{"rating beyond any number", "1::2::1e999::5\n", "", 0, "", `x:1: the rating "1e999" is not a number`},
+		{"missing rating", "user,item,rating\n1,2,\n", "", 0, "", "x:2: the rating is missing"},
+		{"time that is a word", "user,item,time\n1,2,noon\n", "", 0, "", `x:2: the time "noon" is neither a number nor a date`},
+		{"February 30", "user,item,time\n1,2,2014-02-30\n", "", 0, "", `x:2: the time "2014-02-30" is neither`},
+		{"a number after dates", "user,item,time\n1,2,2014-02-20\n1,3,5\n", "", 0, "", `x:3: the time "5" is not a date`},
+		{"a date after numbers", "user,item,time\n1,2,5\n1,3,2014-02-20\n", "", 0, "", `x:3: the time "2014-02-20" is not a number`},
+		{"no time among pairs", "1 2 3 4\n1 3 4\n", "", 0, "", `x:2: 3 columns, but line 1 has 4`},
+		{"UTF-16", "\xff\xfeu\x00s\x00", "", 0, CSV, "x:1: not text in UTF-8 but in UTF-16"},
+		{"random bytes", "\x9c\xff\x00\x80\x01", "", 0, CSV, "x:1: not text"},
+		{"no user in the header", "who,item\n1,2\n", "", 0, CSV, `x:1: no column is the user: there are "who", "item"; name it with -columns user=NAME`},
+		{"no item in a typed header", "user_id:token\tthing:token\n1\t2\n", "", 0, "", `x:1: no column is the item: there are "user_id", "thing"`},
+		{"a column that is not there", "user,item,stars\n1,2,3\n", "rating=star", 0, "", `x:1: no column "star" for the rating (did you mean stars?): there are "user", "item", "stars"`},
+		{"a number that is not there", "1,2\n", "user=1,item=3", 0, "", "x:1: 2 columns, so there is no column 3"},
+		{"numbers beside a header", "user,item,x\n1,2,3\n", "user=1,item=2", 0, "", "x:1: a header, and -columns number columns"},
+		{"names without a header", "1 2\n1 3\n", "user=a,item=b", 0, "", "x:1: -columns name columns, and there is no header"},
+		{"columns of lightgcn", "1 2\n", "user=1", 0, LightGCN, "-columns mean nothing"},
+		{"names of pairs", "1 2\n", "user=a", 0, Pairs, "pairs have no header: give -columns by number"},
+		{"a column twice", "user,item,user\n1,2,3\n", "", 0, "", `x:1: column "user" is there twice, as number 1 and number 3`},
+		{"two roles", "user,item\n1,2\n", "item=user", 0, "", "x:1: column number 1 has two roles"},
+		{"too few columns", "user,item,note\n1,2,x\n1,2\n", "", 0, "", "x:3: 2 columns, but line 1 has 3, separated by commas"},
+		{"a separator that is not quoted", "user,item,note\n1,2,a,b\n", "", 0, "", "x:2: 4 columns, but line 1 has 3"},
+		{"another separator", "user,item\n1,2\n1;3\n", "", 0, "", "x:3: 1 column, but line 1 has 2, separated by commas"},
+		{"spaces for tabs", "user_id:token\titem_id:token\n1\t2\n1  3\n", "", 0, "", "x:3: 1 column, but line 1 has 2, separated by tabs"},
+		{"fewer columns in movielens", "1::2::3::4\n1::2::3\n", "", 0, "", `x:2: 3 columns, but line 1 has 4, separated by "::"`},
+		{"open quote", "user,item\n1,2\n\"3,4\n5,6\n7,8\n", "", 0, "", "x:3: the quotes of this row do not match"},
+		{"quote after a field", "user,item\n1,2\n\"3\"x,4\n", "", 0, "", "x:3: the quotes of this row do not match"},
+		{"quote inside a field", "user,item\n1,2\n3\",4\n\"5\",6\n", "", 0, "", "x:3: a quote inside a field"},
+		{"line break in an id", "user,item\n\"1\n2\",3\n", "", 0, "", `x:2: a line break in the id "1\n2"`},
+		{"empty id", "user,item\n1,2\n,3\n", "", 0, "", "x:3: the user or the item is missing"},
+		{"header alone", "user,item\n", "", 0, "", "x has no interactions"},
+		{"all rated lower", "user,item,rating\n1,2,3\n", "", 4, "", "x has no interactions: all 1 are rated below 4"},
+		{"no rating", "user,item\n1,2\n", "", 4, "", "x has no ratings to hold against -min-rating 4"},
+		{"no rating in lightgcn", "1 2 3 4\n", "", 4, "", "x has no ratings to hold against -min-rating 4"},
+		{"no weight", "1 2\n1 3\n", "", 4, "", "x:1: no weight to hold against -min-rating 4"},
+		{"no rating in movielens", "1::2\n", "", 4, "", "x:1: no rating to hold against -min-rating 4"},
+		{"unknown split", "userID\titemID\tx_label\n1\t2\t3\n", "", 0, "", `x:2: x_label "3" is none of 0, 1, 2`},
+		{"nothing to train on", "userID\titemID\tx_label\n1\t2\t2\n", "", 0, "", "x has no training interaction"},
+		{"mmrec without a split", "userID\titemID\n1\t2\n", "", 0, MMRec, "x:1: no column x_label"},
+		{"no typed header", "user\titem\n1\t2\n", "", 0, RecBole, "x:1: no header of RecBole"},
+		{"no separator", "user item\n1 2\n", "", 0, CSV, "x:1: no comma, semicolon or tab"},
+		{"commas without a header", "a1,b2\nc3,d4\n", "", 0, Pairs, `x:1: "a1,b2" stands alone: a pair is "user item" or "user item weight"; columns separated by commas or semicolons need a header`},
+		{"gzip that is cut off", cut, "", 0, "", "x is cut off: its gzip stream does not end"},
+		{"gzip that is damaged", packed.String()[:20] + "\xff\xff\xff\xff" + packed.String()[24:], "", 0, "", "x"},
+		{"gzip of nothing", "\x1f\x8b", "", 0, "", "x is cut off"},
+		{"huge line", strings.Repeat("1 ", maxRecord/2+blockSize), "", 0, "", "x:1: a line longer than 16 MB"},
+		{"huge row", "user,item\n1,2\n" + strings.Repeat("1,", maxRecord/2+blockSize), "", 0, "", "x:3: a line longer than 16 MB"},
+		{"huge open quote", "user,item\n1,2\n\"" + strings.Repeat("1,2\n", maxRecord/4+blockSize), "", 0, "", "x:3: the quotes of this row do not match"},
+		{"parquet with a null", pq([]nullRow{{&one, 1}, {nil, 2}}), "", 0, "", `x: row 2, column "user_id": a null`},
+		{"parquet with nested ids", pq([]nestedRow{{"1", []int64{1, 2}}}), "", 0, "", `x: no column is the item: there are "user_id"`},
+		{"parquet with ids that are not whole", pq([]floatRow{{1.5, 2}}), "", 0, "", `x: column "user_id", the user, is of type DOUBLE: an id is a string or an integer`},
+		{"parquet that is cut off", good[:len(good)-20], "", 0, "", "x is no Parquet file, or it is cut off"},
+		{"parquet of its first bytes", "PAR1", "", 0, "", "x is no Parquet file, or it is cut off"},
+		{"parquet with damaged metadata", damage(good), "", 0, "", "x is a damaged Parquet file"},
+		{"parquet, another format forced", good, "", 0, CSV, "x is a Parquet file: leave -format csv out"},
+		{"text, parquet forced", "1 2\n", "", 0, Parquet, "x is no Parquet file"},
+		{"parquet in gzip", packed.String(), "", 0, Parquet, "x is a gzip stream: unpack it"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			columns, err := ParseColumns(c.columns)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := folder(t, map[string]string{"x": c.text})
+			_, err = Load(t.Context(), Options{Path: filepath.Join(dir, "x"), Columns: columns, MinRating: c.min, Format: c.force})
+			want := filepath.Join(dir, "x") + strings.TrimPrefix(c.want, "x")
+			if strings.HasPrefix(c.want, "-") || strings.HasPrefix(c.want, "pairs") {
+				want = c.want
+			}
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") || len(err.Error()) > 700 {
+				t.Errorf("error %v\nwant  %s", err, want)
+			}
+		})
+	}
+}
+
+type nullRow struct {
+	User *string `parquet:"user_id,optional"`
+	Item int64   `parquet:"item_id"`
+}
+
+type nestedRow struct {
+	User string  `parquet:"user_id"`
+	Item []int64 `parquet:"item_id"`
+}
+
+type floatRow struct {
+	User float64 `parquet:"user_id"`
+	Item int64   `parquet:"item_id"`
+}
+
+func TestColumns(t *testing.T) {
+	for _, s := range []string{"", "user=uid,item=sku,rating=stars,time=ts", "time=4", "user=a b"} {
+		c, err := ParseColumns(s)
+		if err != nil {
+			t.Errorf("%q: %v", s, err)
+		}
+		if got, _ := c.MarshalText(); string(got) != s {
+			t.Errorf("%q comes back as %q", s, got)
+		}
+	}
+	for s, want := range map[string]string{
+		"user":          `"user" is not ROLE=COLUMN`,
+		"user=":         "is not ROLE=COLUMN",
+		"usr=a":         "(did you mean user?)",
+		"user=a,user=b": "user is given twice",
+	} {
+		if _, err := ParseColumns(s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want %s", s, err, want)
+		}
+	}
+}
+
+// TestNumbers holds the fast path against strconv, to the bit.
+func TestNumbers(t *testing.T) {
+	for _, s := range []string{"0", "-0", "1", "3.5", "4.1", "0.1", "881250949", "123456789012345", "1234567890123456", "1234567.89012345", "-7.25", "1e3", "+4",
+		"8.81250949E8", "0x10", "", "-", ".", "1.", ".5", "1.2.3", "NaN", "inf", "-Infinity", "1_000", "１", "1e999", strings.Repeat("9", 70)} {
+		want, err := strconv.ParseFloat(s, 64)
+		valid := err == nil && want-want == 0 && len(s) <= 64
+		got, ok := parseNumber([]byte(s))
+		if ok != valid || ok && (got != want || strconv.FormatFloat(got, 'g', -1, 64) != strconv.FormatFloat(want, 'g', -1, 64)) {
+			t.Errorf("%q: %g %t, want %g %t", s, got, ok, want, valid)
+		}
+	}
+}
+
+func TestDates(t *testing.T) {
+	for s, layout := range map[string]string{
+		"2014-07-09": time.DateOnly, "2014-07-09 10:11:12": time.DateTime, "2014-07-09T10:11:12Z": time.RFC3339, "2014-07-09T10:11:12.25+02:00": time.RFC3339,
+		"1969-12-31T23:59:59-11:30": time.RFC3339, "2014-07-09 10:11": "2006-01-02 15:04", "2019-10-01 00:00:00 UTC": "2006-01-02 15:04:05 MST", "2016-02-29T00:00": "2006-01-02T15:04",
+	} {
+		want, err := time.Parse(layout, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seconds := float64(want.Unix()) + float64(want.Nanosecond())/1e9
+		if got, ok := parseDate([]byte(s)); !ok || got != seconds {
+			t.Errorf("%q: %f %t, want %f", s, got, ok, seconds)
+		}
+	}
+	for _, s := range []string{"", "2014", "2014-7-9", "2014-13-01", "2015-02-29", "2014-07-09T24:00", "2014-07-09T10", "2014-07-09 10:11:12 CET", "2014-07-09x", "2014-07-09T10:11:12.", "2014-07-09T10:11+2"} {
+		if _, ok := parseDate([]byte(s)); ok {
+			t.Errorf("%q is a date", s)
+		}
+	}
+}
+
+// TestQuotedBlocks: rows whose quotes span blocks are those that encoding/csv reads.
+func TestQuotedBlocks(t *testing.T) {
+	var b bytes.Buffer
+	b.WriteString("user,item,note\n")
+	for k := range 60000 {
+		fmt.Fprintf(&b, "%d,\"%d\",\"%s\n\"\"%d\"\"\"\n", k%500, k, strings.Repeat("x,\n", k%20), k)
+	}
+	rows, err := csv.NewReader(bytes.NewReader(b.Bytes())).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.Len() < 2*blockSize {
+		t.Fatal("one block")
+	}
+	var at int
+	s := fileAt(filepath.Join(folder(t, map[string]string{"x": b.String()}), "x"))
+	l := layout{format: CSV, separator: comma, header: rows[0]}
+	line := 2
+	err = s.rows(t.Context(), l, text{}, func(fields [][]byte, number int) error {
+		at++
+		for k, f := range fields {
+			if string(f) != strings.Trim(rows[at][k], " ") {
+				t.Fatalf("row %d: %q, want %q", at, fields, rows[at])
+			}
+		}
+		if number != line {
+			t.Fatalf("row %d is on line %d, want %d", at, number, line)
+		}
+		line += 1 + strings.Count(rows[at][2], "\n")
+		return nil
+	})
+	if err != nil || at != len(rows)-1 {
+		t.Errorf("%d rows of %d: %v", at, len(rows)-1, err)
+	}
+}
+
+// TestBlocks: lines are whole wherever a block ends, and their numbers go on.
+func TestBlocks(t *testing.T) {
+	var b strings.Builder
+	for k := range 300000 {
+		fmt.Fprintf(&b, "%d %d\n", k%1000, k)
+	}
+	if b.Len() < 2*blockSize {
+		t.Fatal("one block")
+	}
+	path := filepath.Join(folder(t, map[string]string{"x": b.String() + "5\n"}), "x")
+	if _, err := Load(t.Context(), Options{Path: path}); err == nil || !strings.Contains(err.Error(), "x:300001: \"5\" stands alone") {
+		t.Errorf("error %v", err)
+	}
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var last int64
+	d := whole(t, Options{Path: path, Progress: func(file string, done, size int64) {
+		if file != path || size != int64(b.Len()) || done > size {
+			t.Errorf("%s: %d of %d", file, done, size)
+		}
+		last = done
+	}})
+	if d.Train.Len() != 300000 || last != int64(b.Len()) {
+		t.Errorf("%d interactions, %d of %d bytes", d.Train.Len(), last, b.Len())
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := Load(ctx, Options{Path: path, Progress: func(string, int64, int64) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// TestIdentifiers: integers are told apart by their spelling, as strings are.
+func TestIdentifiers(t *testing.T) {
+	d := newIdentifiers()
+	ids := []string{"7", "07", "-0", "0", "", "-", "--1", "-1", "999999999999999999", "1000000000000000000", "9223372036854775807", "x"}
+	for k := range 5000 {
+		ids = append(ids, strconv.Itoa(k*k*k-300000000))
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	for range 2 {
+		for k, id := range ids {
+			if n := d.of([]byte(id)); int(n) != k || d.name[n] != id {
+				t.Fatalf("%q is number %d %q, want %d", id, n, d.name[n], k)
+			}
+		}
+	}
+}
+
+// TestReadingDoesNotAllocate: not by the line, once the ids are known.
+func TestReadingDoesNotAllocate(t *testing.T) {
+	p := parsed{pairs: make([]Pair, 0, 1<<20), times: make([]float64, 0, 1<<20)}
+	r := fileReader{users: newIdentifiers(), items: newIdentifiers(), all: &p, columns: 4, layout: layout{format: MovieLens, separator: twoColons, places: places{0, 1, 2, 3, -1}}}
+	table := tableReader{layout: r.layout}
+	line := scanner{line: []byte("12::some string::4.5::2014-07-09T10:00:00Z"), number: 1}
+	n := testing.AllocsPerRun(1000, func() {
+		table.split(line)
+		if complaint := r.row(table.fields, 1, "rating"); complaint != "" {
+			t.Fatal(complaint)
+		}
+	})
+	if n != 0 {
+		t.Errorf("%g allocations a line", n)
+	}
+}
