@@ -39,7 +39,7 @@ func BenchmarkStep(b *testing.B) {
 					args = append(args, "-data", sharedData(b, data))
 				}
 				j := newJob(b, model, "", args...)
-				set, err := LoadData(j.Options)
+				set, err := LoadData(b.Context(), j.Options, nil)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -1,13 +1,18 @@
 package trainer
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"nearfar/trainer/dataset"
+	"nearfar/trainer/progress"
 )
 
 // What becomes of the validation split under the options that ask for one, leave it out, or have nothing to make it of.
@@ -31,6 +36,7 @@ func TestLoadDataValidation(t *testing.T) {
 	write("own/valid.txt", "1 10\n")
 	only := filepath.Dir(write("only/train.txt", train))
 	valid := write("pairs.txt", "1 10\n2 11\n2 12\n")
+	rated := write("rated.csv", "who,what,stars,when\n1,10,5,7\n1,11,2,8\n1,12,4,9\n2,10,5,7\n2,11,5,8\n")
 	single := write("single.txt", train+"3 10 11 12 13 14 15 16 17 18 19\n")
 
 	for _, tt := range []struct {
@@ -48,10 +54,12 @@ func TestLoadDataValidation(t *testing.T) {
 		{"one file, no share", []string{"-data", single, "-valid-ratio", "0", "-select", "last"}, 0, ""},
 		{"one file, no share to select on", []string{"-data", single, "-valid-ratio", "0"}, 0, "-select last"},
 		{"no test split to select on", []string{"-data", only, "-select", "test"}, 0, "-select last"},
+		{"columns and a least rating", []string{"-data", rated, "-columns", "user=who,item=what,rating=stars,time=when", "-min-rating", "4", "-valid-ratio", "0.5"}, 2, ""},
+		{"a column that is not there", []string{"-data", rated, "-columns", "user=who,item=whta"}, 0, "did you mean what?"},
 		{"nothing to select", []string{"-data", folder, "-epochs", "0", "-valid-ratio", "1e-9"}, 0, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d, err := LoadData(newJob(t, "bprmf", "", tt.args...).Options)
+			d, err := LoadData(t.Context(), newJob(t, "bprmf", "", tt.args...).Options, nil)
 			switch {
 			case tt.want != "":
 				if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -106,7 +114,7 @@ func TestLoadDataSplits(t *testing.T) {
 		{"-data SINGLE -valid DIR/valid.txt", "", "with -split given"},
 	} {
 		args := strings.Fields(strings.NewReplacer("DIR", dir, "SINGLE", single).Replace(tt.args))
-		d, err := LoadData(newJob(t, "bprmf", "", args...).Options)
+		d, err := LoadData(t.Context(), newJob(t, "bprmf", "", args...).Options, nil)
 		switch {
 		case tt.want != "":
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -125,11 +133,51 @@ func TestLoadDataSplits(t *testing.T) {
 // TestYelp2018Validation takes the published validation pairs out of train.
 func TestYelp2018Validation(t *testing.T) {
 	dir := sharedData(t, "graph/yelp2018")
-	d, err := LoadData(newJob(t, "bprmf", "", "-data", dir, "-valid", filepath.Join(dir, "valid_pairs.txt")).Options)
+	d, err := LoadData(t.Context(), newJob(t, "bprmf", "", "-data", dir, "-valid", filepath.Join(dir, "valid_pairs.txt")).Options, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if d.Train.Len() != 1_237_259-143_751 || d.Valid.Len() != 143_751 || d.Test.Len() != 324_147 || d.Parts.Split != dataset.SplitGiven {
 		t.Errorf("%s", d)
+	}
+}
+
+// TestFormatChoices: the command line knows every format.
+func TestFormatChoices(t *testing.T) {
+	field, ok := reflect.TypeFor[Options]().FieldByName("Format")
+	if !ok {
+		t.Fatal("no option of the format")
+	}
+	var names []string
+	for _, f := range dataset.Formats() {
+		names = append(names, string(f))
+	}
+	if got, want := field.Tag.Get("choices"), strings.Join(names, ","); got != want {
+		t.Errorf("choices %s, want %s", got, want)
+	}
+}
+
+// TestLoadDataInterrupted: what ends a long reading is not a failure of the data.
+func TestLoadDataInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := LoadData(ctx, newJob(t, "bprmf", "").Options, nil); !errors.Is(err, ErrInterrupted) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestLoading: large files are counted in megabytes, small ones not at all.
+func TestLoading(t *testing.T) {
+	var out bytes.Buffer
+	l := loading{console: progress.NewConsole(&out, false)}
+	l.read("small", 10, 10)
+	for range 2 {
+		l.read("large", 60*megabyte, 120*megabyte)
+		l.read("large", 120*megabyte, 120*megabyte)
+		l.close()
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 2 || !strings.HasPrefix(lines[0], "reading large, MB: 120 in ") || !strings.HasPrefix(lines[1], "reading large, MB: 120 in ") {
+		t.Errorf("%q", lines)
 	}
 }

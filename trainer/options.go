@@ -22,12 +22,14 @@ const (
 
 // Options are those of a training run, whatever the model.
 type Options struct {
-	_          struct{}       `title:"Data"`
-	Data       string         `flag:"data" help:"folder with train.txt and test.txt, or one file; without it, the embedded amazon-electronics"`
-	Format     dataset.Format `flag:"format" default:"auto" choices:"auto,lightgcn,pairs" help:"'u i1 i2 ..' or 'u i [weight]' lines"`
-	Valid      string         `flag:"valid" help:"file of interactions to take out of train for validation"`
-	ValidRatio float64        `flag:"valid-ratio" default:"0.1" min:"0" below:"1" help:"share of each user's training interactions held out for validation, with -select valid and no validation file"`
-	Unseen     dataset.Unseen `flag:"unseen" default:"keep" choices:"keep,drop" help:"test items and users without training interactions: count as misses, or drop" source:"drop: SELFRec"`
+	_          struct{}        `title:"Data"`
+	Data       string          `flag:"data" help:"folder with train.txt and test.txt or another format's files, or one file; without it, the embedded amazon-electronics"`
+	Format     dataset.Format  `flag:"format" default:"auto" choices:"auto,lightgcn,pairs,recbole,movielens,csv,mmrec,parquet" help:"of the interactions; auto recognises it by content"`
+	Columns    dataset.Columns `flag:"columns" help:"user=NAME,item=NAME,rating=NAME,time=NAME where the names are not the usual ones; numbers from 1 where there is no header"`
+	MinRating  float64         `flag:"min-rating" default:"0" help:"drop interactions that are rated lower; 0: those whose rating or weight is not above 0" source:"3 or 4: RecBole, LightGCN"`
+	Valid      string          `flag:"valid" help:"file of interactions to take out of train for validation"`
+	ValidRatio float64         `flag:"valid-ratio" default:"0.1" min:"0" below:"1" help:"share of each user's training interactions held out for validation, with -select valid and no validation file"`
+	Unseen     dataset.Unseen  `flag:"unseen" default:"keep" choices:"keep,drop" help:"test items and users without training interactions: count as misses, or drop" source:"drop: SELFRec"`
 
 	Splitting
 	Training
@@ -115,7 +117,7 @@ func (o *Options) checkSplit() error {
 // dataset is what to load.
 func (o *Options) dataset() dataset.Options {
 	const none = -1 // 0 would be the default share
-	d := dataset.Options{Path: o.Data, Format: o.Format, Valid: o.Valid, Unseen: o.Unseen, ValidRatio: none,
+	d := dataset.Options{Path: o.Data, Format: o.Format, Columns: o.Columns, MinRating: o.MinRating, Valid: o.Valid, Unseen: o.Unseen, ValidRatio: none,
 		Split: o.Split, By: o.SplitBy, Ratio: o.SplitRatio, Seed: o.SplitSeed}
 	if o.Select == SelectValid && o.ValidRatio > 0 {
 		d.ValidRatio = o.ValidRatio

@@ -86,10 +86,16 @@ type position struct {
 }
 
 // LoadData reads the data set that the options name. It is an error where the split that is to select an epoch has nothing to rank: a run
-// would end with the last epoch and call it the best.
-func LoadData(o Options) (*dataset.Dataset, error) {
-	data, err := dataset.Load(o.dataset())
+// would end with the last epoch and call it the best. The context ends a long reading; the console, where not nil, shows how far it is.
+func LoadData(ctx context.Context, o Options, console *progress.Console) (*dataset.Dataset, error) {
+	shown := loading{console: console}
+	defer shown.close()
+	d := o.dataset()
+	d.Progress = shown.read
+	data, err := dataset.Load(ctx, d)
 	switch {
+	case errors.Is(err, context.Canceled):
+		return nil, fmt.Errorf("%w while the data was read", ErrInterrupted)
 	case err != nil || o.Epochs == 0:
 		return data, err
 	case o.Select == SelectValid && data.Valid.Len() == 0:

@@ -52,7 +52,7 @@ func newJob(t testing.TB, model, path string, args ...string) Job {
 
 func (j Job) mustRun(t testing.TB, ctx context.Context) (Result, error) {
 	t.Helper()
-	data, err := LoadData(j.Options)
+	data, err := LoadData(t.Context(), j.Options, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"nearfar/trainer"
 	"nearfar/trainer/dataset"
 	"nearfar/trainer/option"
+	"nearfar/trainer/progress"
 	"nearfar/trainer/runfolder"
 )
 
@@ -179,8 +181,8 @@ func (c *commandLine) checkRenewed(embedded bool) error {
 }
 
 // open loads the data and opens the device that the command line names. The warning says why it is not the GPU that was asked for.
-func (c *commandLine) open() (data *dataset.Dataset, device engine.Device, warning string, err error) {
-	if data, err = trainer.LoadData(c.Options); err != nil {
+func (c *commandLine) open(ctx context.Context, console *progress.Console) (data *dataset.Dataset, device engine.Device, warning string, err error) {
+	if data, err = trainer.LoadData(ctx, c.Options, console); err != nil {
 		return nil, nil, "", err
 	}
 	device, warning, err = trainer.OpenDevice(c.GPU, c.RequireGPU, c.Threads)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 )
 
 // explain prints the program that a training step compiles to, or with -dot the loss's expression graph in Graphviz's language.
-func explain(args []string, stdout, stderr io.Writer) error {
+func explain(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	isDot := func(a string) bool { return a == "-dot" || a == "--dot" }
 	dot := slices.ContainsFunc(args, isDot)
 	c, err := parse(slices.DeleteFunc(slices.Clone(args), isDot))
@@ -25,7 +26,7 @@ func explain(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	data, device, warning, err := c.open()
+	data, device, warning, err := c.open(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	case "models":
 		return listModels(args, stdout)
 	case "explain":
-		return explain(args, stdout, stderr)
+		return explain(ctx, args, stdout, stderr)
 	case "help":
 		return usage(stdout)
 	}

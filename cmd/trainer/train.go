@@ -42,7 +42,7 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		terminal = progress.IsTerminal(f)
 	}
 	console := progress.NewConsole(stderr, terminal)
-	data, device, warning, err := c.open()
+	data, device, warning, err := c.open(ctx, console)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func TestNew(t *testing.T) {
 
 // TestNewAgainstDense compares with the dense matrix, which knows nothing of rows or sorting.
 func TestNewAgainstDense(t *testing.T) {
-	d, err := dataset.Load(dataset.Options{})
+	d, err := dataset.Load(t.Context(), dataset.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

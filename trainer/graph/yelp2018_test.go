@@ -18,7 +18,7 @@ func yelp2018(b *testing.B) *dataset.Interactions {
 	if _, err := os.Stat(path); err != nil {
 		b.Skipf("no %s: set NEARFAR_DATA to the folder that has it", path)
 	}
-	d, err := dataset.Load(dataset.Options{Path: path})
+	d, err := dataset.Load(b.Context(), dataset.Options{Path: path})
 	if err != nil {
 		b.Fatal(err)
 	}
