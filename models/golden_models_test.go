@@ -71,14 +71,23 @@ func (c *goldenCase) commandLine() []string {
 }
 
 // newModel makes a model by its name and a command line.
-func newModel(t *testing.T, name string, d Data, args ...string) Model {
+func newModel(t *testing.T, name string, d Data, args ...string) TableModel {
+	return made[TableModel](t, name, d, args...)
+}
+
+// made is a model of the kind M by a command line.
+func made[M Model](t *testing.T, name string, d Data, args ...string) M {
 	t.Helper()
 	o, _ := parsed(t, name, args...)
 	m, err := o.New(d)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m
+	kind, ok := m.(M)
+	if !ok {
+		t.Fatalf("%s is %T", name, m)
+	}
+	return kind
 }
 
 // parsed are a model's options by a command line. As in the trainer, they are bound behind those of a run, whose defaults a model may change.
@@ -103,7 +112,7 @@ func parsed(t *testing.T, name string, args ...string) (Options, *option.Set) {
 }
 
 // model makes the case's model, with the case's batches, sub-graphs and noise in the place of random ones.
-func (c *goldenCase) model(t *testing.T) Model {
+func (c *goldenCase) model(t *testing.T) TableModel {
 	t.Helper()
 	var pairs []dataset.Pair
 	for _, e := range c.Inputs.Edges {
@@ -163,7 +172,7 @@ func (c *goldenCase) optimiser(t *testing.T) engine.Optimiser {
 }
 
 // scored are the rows that BPR scores: those of Score, except that XSimGCL trains on its noisy pass.
-func scored(m Model, b *engine.Builder) (users, items *op.Node) {
+func scored(m TableModel, b *engine.Builder) (users, items *op.Node) {
 	if x, ok := m.(*xsimgcl); ok {
 		return x.split(x.read(x.perturbed(b, 1)))
 	}
@@ -171,7 +180,7 @@ func scored(m Model, b *engine.Builder) (users, items *op.Node) {
 }
 
 // gradient is the program of d total / d embedding and of the rows that BPR scores.
-func gradient(t *testing.T, m Model) func(b *engine.Builder) engine.Step {
+func gradient(t *testing.T, m TableModel) func(b *engine.Builder) engine.Step {
 	return func(b *engine.Builder) engine.Step {
 		total := m.Train(b).Total()
 		grads, err := op.Grad(total, b.Params()...)

@@ -34,7 +34,7 @@ func (s *tables) Score(_ context.Context, users []int32, out []float32) error {
 }
 
 // recall is Recall@10 of a model as it stands in the store.
-func recall(t *testing.T, store *engine.Store, m Model, train, test *dataset.Interactions) float64 {
+func recall(t *testing.T, store *engine.Store, m TableModel, train, test *dataset.Interactions) float64 {
 	t.Helper()
 	score := build(t, store, func(b *engine.Builder) engine.Step {
 		users, items := m.Score(b)
@@ -59,7 +59,7 @@ func TestTrainingLiftsRecallAbovePopularity(t *testing.T) {
 	if popularity > .2 {
 		t.Fatalf("popularity alone has Recall@10 %.3f: the data set is too easy", popularity)
 	}
-	for _, name := range Names()[1:] {
+	for _, name := range learners() {
 		t.Run(name, func(t *testing.T) {
 			args := []string{"-dim=16", "-batch=512"}
 			if name != "bprmf" && name != "lightgcn" {
@@ -82,7 +82,7 @@ func TestTrainingLiftsRecallAbovePopularity(t *testing.T) {
 // At the start the scores are near 0, so that BPR is near ln 2 for each triple.
 func TestBPRStartsAtLn2(t *testing.T) {
 	train, _ := blocks(t, 120, 160, 8)
-	for _, name := range Names()[1:] {
+	for _, name := range learners() {
 		for _, reduce := range []string{"mean", "sum"} {
 			store, m := platforms()[3].on(t), newModel(t, name, Data{Train: train, Seed: 1}, "-batch=512", "-reduce="+reduce)
 			program := build(t, store, func(b *engine.Builder) engine.Step { return engine.Optimise(b, m.Train(b), engine.Adam(.001)) })
@@ -109,7 +109,7 @@ func TestTheSeedDecidesEverything(t *testing.T) {
 		run(t, build(t, store, func(b *engine.Builder) engine.Step { return engine.Optimise(b, m.Train(b), engine.Adam(.01)) }), 12)
 		return store
 	}
-	for _, name := range Names()[1:] {
+	for _, name := range learners() {
 		first := trained(name, 1)
 		if differs, err := first.Equal(trained(name, 1)); err != nil || differs != "" {
 			t.Errorf("%s: two runs of one seed differ in %q (%v)", name, differs, err)

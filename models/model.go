@@ -19,12 +19,17 @@ type Data struct {
 	UserFields, ItemFields *dataset.Attributes // nil where the data has none
 }
 
-// A Model writes two programs over one Store: a training step, and the tables by which it ranks.
+// A Model writes a training step, and ranks as a TableModel or as an ItemModel.
 type Model interface {
-	// StepsPerEpoch is the number of training steps that pass over the data once; 0 for a model that does not train.
+	// StepsPerEpoch is the number of training steps that pass over the data once; 0 for a model that does not train in steps.
 	StepsPerEpoch() int
 	// Train gives what a step minimises.
 	Train(b *engine.Builder) engine.Objective
+}
+
+// A TableModel writes a second program over the same Store: the tables by which it ranks.
+type TableModel interface {
+	Model
 	// Score gives users [U, k] and items [I, k] such that user u ranks items by the inner product of the rows.
 	Score(b *engine.Builder) (users, items *op.Node)
 }
@@ -52,6 +57,8 @@ type Spec struct {
 func All() []Spec {
 	return []Spec{
 		{"popularity", "items by their number of training interactions, the same for everybody", "-", func() Options { return new(PopularityOptions) }},
+		{"itemknn", "items similar to the user's by the users they share", "Deshpande and Karypis, TOIS 2004", func() Options { return new(ItemKNNOptions) }},
+		{"ease", "linear regression of items on items in closed form", "Steck, WWW 2019", func() Options { return new(EASEOptions) }},
 		{"bprmf", "matrix factorisation under BPR", "Rendle et al., UAI 2009", func() Options { return new(BPRMFOptions) }},
 		{"lightgcn", "linear propagation over the user-item graph under BPR", "He et al., SIGIR 2020", func() Options { return new(LightGCNOptions) }},
 		{"sgl", "LightGCN and a contrast of two random sub-graphs", "Wu et al., SIGIR 2021", func() Options { return new(SGLOptions) }},

@@ -11,14 +11,13 @@ type PopularityOptions struct {
 }
 
 // New makes the model.
-func (o *PopularityOptions) New(d Data) (Model, error) { return &popularity{d}, nil }
+func (o *PopularityOptions) New(d Data) (Model, error) { return &popularity{data: d}, nil }
 
 // popularity scores an item by its number of training interactions: the baseline that every learned model has to beat.
-type popularity struct{ data Data }
-
-func (m *popularity) StepsPerEpoch() int { return 0 }
-
-func (m *popularity) Train(*engine.Builder) engine.Objective { return nil }
+type popularity struct {
+	stepless
+	data Data
+}
 
 // Score is the inner product of a user's 1 and the item's count.
 func (m *popularity) Score(b *engine.Builder) (users, items *op.Node) {

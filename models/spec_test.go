@@ -17,6 +17,8 @@ func TestDefaultsAreThePublished(t *testing.T) {
 	shared := "dim=64 batch=2048 init=xavier sampling=shuffle reg=0.0001"
 	published := map[string]string{
 		"popularity": "epochs=0", // it counts and does not train
+		"itemknn":    "epochs=0 neighbours=100 shrink=0 similarity=cosine alpha=0.5",
+		"ease":       "epochs=0 lambda=250",
 		"bprmf":      shared + " reduce=mean l2=ego",
 		"lightgcn":   shared + " layers=3 reduce=mean l2=ego readout=mean0",
 		"sgl":        shared + " layers=3 reduce=sum ssl-reduce=sum negatives=all unique=false l2=ego readout=mean0 lambda=0.1 tau=0.2 augment=ed rho=0.1",
@@ -62,7 +64,7 @@ func TestEveryModelBuildsWithItsDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range Names() {
+	for _, name := range append([]string{"popularity"}, learners()...) {
 		for _, p := range platforms() {
 			t.Run(name+" on "+p.name, func(t *testing.T) {
 				store, m := p.on(t), newModel(t, name, Data{Train: train, Seed: 1}, smaller(name)...)
@@ -103,6 +105,24 @@ func TestEveryModelBuildsWithItsDefaults(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// learners are the models that train in steps.
+func learners() []string {
+	return slices.DeleteFunc(Names(), func(name string) bool { return name == "popularity" || name == "itemknn" || name == "ease" })
+}
+
+// Every model ranks in one way.
+func TestEveryModelRanks(t *testing.T) {
+	train, _ := blocks(t, 40, 50, 4)
+	for _, name := range Names() {
+		m := made[Model](t, name, Data{Train: train, Seed: 1})
+		_, byTables := m.(TableModel)
+		_, byItems := m.(ItemModel)
+		if byTables == byItems || m.StepsPerEpoch() > 0 != slices.Contains(learners(), name) || m.StepsPerEpoch() > 0 && !byTables {
+			t.Errorf("%s: %d steps an epoch, by tables %v, by items %v", name, m.StepsPerEpoch(), byTables, byItems)
 		}
 	}
 }

@@ -52,22 +52,17 @@ func (r *run) finish(ctx context.Context, res *Result) error {
 	return r.export(*res)
 }
 
-// export leaves the embeddings with their ids, and the result.
+// export leaves what the model ranks by with its ids, and the result.
 func (r *run) export(res Result) error {
 	if r.Folder == nil {
 		return nil
 	}
-	var tensors []runfolder.Entry
-	for _, table := range []struct{ entry, name string }{{usersTable, "users"}, {itemsTable, "items"}} {
-		b, d, err := r.store.ReadBytes(table.entry)
-		if err != nil {
-			return err
-		}
-		tensors = append(tensors, runfolder.Entry{Name: table.name, Desc: d, Data: b})
+	e, err := r.scorer.export()
+	if err == nil && e.file != "" {
+		err = runfolder.WriteSafetensors(r.Folder.File(e.file), map[string]string{"model": r.Name, "score": e.score}, e.tensors)
 	}
-	meta := map[string]string{"model": r.Name, "score": "inner product of a row of users and a row of items; ids in users.txt and items.txt"}
 	return errors.Join(
-		runfolder.WriteSafetensors(r.Folder.File(runfolder.Embeddings), meta, tensors),
+		err,
 		runfolder.WriteIDs(r.Folder.File(runfolder.Users), r.data.UserID),
 		runfolder.WriteIDs(r.Folder.File(runfolder.Items), r.data.ItemID),
 		r.Folder.WriteResult(res))

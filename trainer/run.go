@@ -59,7 +59,7 @@ type run struct {
 	model   models.Model
 	store   *engine.Store
 	train   *engine.Program // nil for a model that does not train
-	scorer  *scorer
+	scorer  scorer
 	metrics *runfolder.Metrics
 	work    *progress.Work
 	started time.Time
@@ -170,7 +170,7 @@ func (r *run) build(device engine.Device) (err error) {
 		}
 		r.position.Sums = make([]float64, len(r.train.Scalars))
 	}
-	if r.scorer, err = newScorer(r.store, r.model); err != nil {
+	if r.scorer, err = newScorer(r.store, r.model, r.data.Train, r.Options.Threads); err != nil {
 		return fmt.Errorf("%s: %w", r.Name, err)
 	}
 	if r.Folder != nil && !r.Resume { // a resume first drops what came after its checkpoint
@@ -206,7 +206,7 @@ func (r *run) close() {
 // loop runs epochs until the last one, or until patience ends.
 func (r *run) loop(ctx context.Context) error {
 	if r.train == nil {
-		return nil
+		return r.fit(ctx)
 	}
 	steps := uint64(r.model.StepsPerEpoch())
 	total := steps * uint64(r.Options.Epochs)
@@ -367,9 +367,13 @@ func (r *run) evaluateEpoch(ctx context.Context, epoch int) error {
 	return nil
 }
 
-// geometry measures the embeddings that rank; nothing where there is one user or one item, which have no pairs.
+// geometry measures the embeddings that rank; nothing where there are none, or one user or one item, which have no pairs.
 func (r *run) geometry() (map[string]float64, error) {
-	users, items, err := r.scorer.read()
+	tables, ok := r.scorer.(*tableScorer)
+	if !ok {
+		return nil, nil
+	}
+	users, items, err := tables.read()
 	if err != nil {
 		return nil, err
 	}

@@ -32,9 +32,9 @@ func newJob(t testing.TB, model, path string, args ...string) Job {
 	if err != nil {
 		t.Fatal(err)
 	}
-	short := []string{"-epochs", "3", "-eval-every", "1", "-lr", "0.005"}
-	if model != "popularity" {
-		short = append(short, "-batch", "1000", "-dim", "16")
+	short := []string{"-eval-every", "1", "-lr", "0.005"}
+	if set.Lookup("batch") != nil {
+		short = append(short, "-epochs", "3", "-batch", "1000", "-dim", "16")
 	}
 	if set.Lookup("layers") != nil {
 		short = append(short, "-layers", "2")

@@ -2,21 +2,54 @@ package trainer
 
 import (
 	"context"
+	"fmt"
 
 	"nearfar/engine"
 	"nearfar/engine/op"
 	"nearfar/kernels"
 	"nearfar/models"
+	"nearfar/trainer/dataset"
 	"nearfar/trainer/evaluate"
+	"nearfar/trainer/runfolder"
 )
 
-// scorer ranks on the device by two programs over the run's Store: one computes the tables that the model ranks by, once an evaluation; the
+// scorer ranks by what a model has learned.
+type scorer interface {
+	evaluate.Scorer
+	// refresh computes what it ranks by from the parameters of now. It comes before the first score.
+	refresh(ctx context.Context) error
+	// ScoreHistory writes out [items] for somebody who has these items, each once, and whom training may never have seen.
+	ScoreHistory(ctx context.Context, items []int32, out []float32) error
+	// export is what a run keeps of it.
+	export() (exported, error)
+	close()
+}
+
+// exported is a file of tensors; without a name there is none.
+type exported struct {
+	file, score string // score says how they rank
+	tensors     []runfolder.Entry
+}
+
+// newScorer makes the scorer of a model: a TableModel ranks on the store's device, an ItemModel in host memory.
+func newScorer(store *engine.Store, m models.Model, train *dataset.Interactions, threads int) (scorer, error) {
+	switch m := m.(type) {
+	case models.TableModel:
+		return newTableScorer(store, m)
+	case models.ItemModel:
+		return &itemScorer{model: m, train: train, threads: threads}, nil
+	}
+	return nil, fmt.Errorf("the model %T ranks neither by tables nor by items", m)
+}
+
+// tableScorer ranks on the device by two programs over the run's Store: one computes the tables that the model ranks by, once an evaluation; the
 // other multiplies a block of users with all items.
-type scorer struct {
+type tableScorer struct {
 	store        *engine.Store
 	tables, rank *engine.Program
 	block        *userBlock
 	users, items int
+	onHost       evaluate.Table // the items' table, once a history has asked for it
 }
 
 const (
@@ -28,8 +61,8 @@ const (
 // maxScoreBytes bounds a block of scores, so that evaluation needs little memory beside the embeddings.
 const maxScoreBytes = 64 << 20
 
-func newScorer(store *engine.Store, m models.Model) (*scorer, error) {
-	s := &scorer{store: store}
+func newTableScorer(store *engine.Store, m models.TableModel) (*tableScorer, error) {
+	s := &tableScorer{store: store}
 	var err error
 	s.tables, err = engine.Build(store, func(b *engine.Builder) engine.Step {
 		u, i := m.Score(b)
@@ -51,7 +84,7 @@ func newScorer(store *engine.Store, m models.Model) (*scorer, error) {
 	return s, err
 }
 
-func (s *scorer) close() {
+func (s *tableScorer) close() {
 	for _, p := range []*engine.Program{s.tables, s.rank} {
 		if p != nil {
 			p.Close()
@@ -59,14 +92,17 @@ func (s *scorer) close() {
 	}
 }
 
-// refresh computes the tables from the parameters of now.
-func (s *scorer) refresh(ctx context.Context) error { return s.tables.Run(ctx, 0, 1, nil) }
+// refresh computes the tables.
+func (s *tableScorer) refresh(ctx context.Context) error {
+	s.onHost = evaluate.Table{}
+	return s.tables.Run(ctx, 0, 1, nil)
+}
 
-func (s *scorer) Users() int { return s.users }
-func (s *scorer) Items() int { return s.items }
+func (s *tableScorer) Users() int { return s.users }
+func (s *tableScorer) Items() int { return s.items }
 
 // Score implements evaluate.Scorer.
-func (s *scorer) Score(ctx context.Context, users []int32, out []float32) error {
+func (s *tableScorer) Score(ctx context.Context, users []int32, out []float32) error {
 	for len(users) > 0 {
 		n := min(len(users), len(s.block.user))
 		s.block.set(users[:n])
@@ -82,7 +118,7 @@ func (s *scorer) Score(ctx context.Context, users []int32, out []float32) error 
 }
 
 // read copies the tables to the host.
-func (s *scorer) read() (users, items evaluate.Table, err error) {
+func (s *tableScorer) read() (users, items evaluate.Table, err error) {
 	table := func(name string) (evaluate.Table, error) {
 		v, d, err := s.store.Read32(name)
 		return evaluate.Table{Data: v, N: d.Rows(), D: d.Cols()}, err
@@ -92,6 +128,45 @@ func (s *scorer) read() (users, items evaluate.Table, err error) {
 	}
 	items, err = table(itemsTable)
 	return
+}
+
+// ScoreHistory ranks by the mean of the vectors of the items that somebody has. The model has learned no vector for a user whom it has not
+// seen; what a user vector is near in training are those of its items.
+func (s *tableScorer) ScoreHistory(ctx context.Context, items []int32, out []float32) error {
+	if s.onHost.Data == nil {
+		var err error
+		if _, s.onHost, err = s.read(); err != nil {
+			return err
+		}
+	}
+	t := s.onHost
+	user := make([]float64, t.D)
+	for _, i := range items {
+		for k, v := range t.Data[int(i)*t.D:][:t.D] {
+			user[k] += float64(v) / float64(len(items))
+		}
+	}
+	for i := range out {
+		sum := 0.0
+		for k, v := range t.Data[i*t.D:][:t.D] {
+			sum += user[k] * float64(v)
+		}
+		out[i] = float32(sum)
+	}
+	return ctx.Err()
+}
+
+// export gives the tables.
+func (s *tableScorer) export() (exported, error) {
+	e := exported{file: runfolder.Embeddings, score: "inner product of a row of users and a row of items; ids in users.txt and items.txt"}
+	for _, table := range []struct{ entry, name string }{{usersTable, "users"}, {itemsTable, "items"}} {
+		b, d, err := s.store.ReadBytes(table.entry)
+		if err != nil {
+			return e, err
+		}
+		e.tensors = append(e.tensors, runfolder.Entry{Name: table.name, Desc: d, Data: b})
+	}
+	return e, nil
 }
 
 // userBlock feeds the users to rank, -1 behind them.

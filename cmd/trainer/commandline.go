@@ -49,7 +49,7 @@ func embeddedDefaults(model string) []any {
 		_ struct{} `defaults:"lambda=0.05" source:"for the embedded data set"`
 	}
 	switch model {
-	case "popularity":
+	case "popularity", "itemknn", "ease":
 		return nil
 	case "sgl":
 		return []any{new(training), new(sgl)}

@@ -6,6 +6,7 @@
 //	checkpoint/last.ckpt    all state of the last saved epoch
 //	checkpoint/best.ckpt    all state of the best epoch
 //	embeddings.safetensors  what the model exports
+//	weights.safetensors     the same of a model that ranks by sparse weights between items
 //	users.txt, items.txt    line n is the id whose embedding is row n (from 0)
 //	result.json             the final numbers
 //

@@ -22,6 +22,7 @@ const (
 	LastCheckpoint = "checkpoint/last.ckpt"
 	BestCheckpoint = "checkpoint/best.ckpt"
 	Embeddings     = "embeddings.safetensors"
+	Weights        = "weights.safetensors"
 	Users          = "users.txt"
 	Items          = "items.txt"
 	Result         = "result.json"
