@@ -84,7 +84,8 @@ func (b *Builder) State(name string, init Init, dims ...int) *op.Node {
 
 // Scratch is a State that is not saved: it can be computed again.
 func (b *Builder) Scratch(name string, dims ...int) *op.Node {
-	return b.real(name, Scratch, Zeros, dims)
+	d := b.Float(dims...)
+	return b.resident(name, Scratch, d, func() []byte { return make([]byte, d.Bytes()) }) // zeros, without their float64 form
 }
 
 // Const is a real tensor of the data. Asked for again, it must hold the same data.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"nearfar/engine"
 	"nearfar/trainer/dataset"
@@ -60,14 +59,15 @@ type Training struct {
 
 // Evaluation is what is measured, when, and what it decides.
 type Evaluation struct {
-	_         struct{}  `title:"Evaluation"`
-	Select    Selection `flag:"select" default:"valid" choices:"valid,test,last" help:"what picks the reported epoch: a validation split, the test split (as in the papers), or nothing"`
-	EvalEvery int       `flag:"eval-every" default:"5" min:"1" help:"epochs between evaluations"`
-	Patience  int       `flag:"patience" default:"10" min:"0" help:"evaluations without a better one before training stops; 0: never stop early"`
-	Warmup    int       `flag:"warmup" default:"20" min:"0" help:"epochs before patience counts: contrastive models fall before they rise"`
-	Mask      string    `flag:"mask" default:"train+valid" choices:"train+valid,train,none" help:"interactions left out of a user's test ranking; without a validation split the first two are the same" source:"RecBole; train: LightGCN-PyTorch, SELFRec"`
-	K         []int     `flag:"k" default:"10,20,50" min:"1" help:"cutoffs of the metrics"`
-	Metric    string    `flag:"metric" default:"Recall@20" help:"the metric that picks the epoch"`
+	_          struct{}  `title:"Evaluation"`
+	Select     Selection `flag:"select" default:"valid" choices:"valid,test,last" help:"what picks the reported epoch: a validation split, the test split (as in the papers), or nothing"`
+	EvalEvery  int       `flag:"eval-every" default:"5" min:"1" help:"epochs between evaluations"`
+	Patience   int       `flag:"patience" default:"10" min:"0" help:"evaluations without a better one before training stops; 0: never stop early"`
+	Warmup     int       `flag:"warmup" default:"20" min:"0" help:"epochs before patience counts: contrastive models fall before they rise"`
+	Mask       string    `flag:"mask" default:"train+valid" choices:"train+valid,train,none" help:"interactions left out of a user's test ranking; without a validation split the first two are the same" source:"RecBole; train: LightGCN-PyTorch, SELFRec"`
+	Candidates int       `flag:"candidates" default:"0" min:"0" help:"rank a user's targets among so many random items instead of all (0), as some papers do; the metrics' names then say so"`
+	K          []int     `flag:"k" default:"10,20,50" min:"1" help:"cutoffs of the metrics"`
+	Metric     string    `flag:"metric" default:"Recall@20" help:"the metric that picks the epoch"`
 }
 
 // Running is where and with what.
@@ -90,8 +90,8 @@ func (o *Options) Check() error {
 			return fmt.Errorf("-k has %d twice", k)
 		}
 	}
-	if names := evaluate.Names(o.K); o.Epochs > 0 && !slices.Contains(names, o.Metric) {
-		return fmt.Errorf("-metric %s is not measured: choose one of %s, or add its cutoff to -k", o.Metric, strings.Join(names, ", "))
+	if _, err := evaluate.Selection(o.Metric, o.K, o.Candidates); o.Epochs > 0 && err != nil {
+		return fmt.Errorf("-metric %w", err)
 	}
 	return errors.Join(o.checkSplit(), checkGPU(o.GPU))
 }

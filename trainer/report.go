@@ -26,21 +26,16 @@ func (r *run) finish(ctx context.Context, res *Result) error {
 	for _, split := range []struct {
 		name    string
 		targets *dataset.Interactions
-		into    *map[string]float64
-	}{{"valid", r.data.Valid, &res.Valid}, {"test", r.data.Test, &res.Test}} {
+	}{{"valid", r.data.Valid}, {"test", r.data.Test}} {
 		if split.targets.Len() == 0 {
 			continue
 		}
-		report, err := r.rank(ctx, split.targets)
+		report, err := r.rank(ctx, r.protocol(split.targets, true))
 		if err != nil {
 			return r.unreported(err)
 		}
-		*split.into = map[string]float64{}
-		for _, m := range report.Metrics {
-			(*split.into)[m.Name] = m.Value
-		}
-		if split.name == "test" {
-			res.TestUsers = len(report.Users)
+		if err := r.conclude(split.name, split.targets, report, res); err != nil {
+			return err
 		}
 	}
 	if res.Test == nil && res.Valid == nil {
@@ -65,6 +60,7 @@ func (r *run) export(res Result) error {
 		err,
 		runfolder.WriteIDs(r.Folder.File(runfolder.Users), r.data.UserID),
 		runfolder.WriteIDs(r.Folder.File(runfolder.Items), r.data.ItemID),
+		r.writePerUser(),
 		r.Folder.WriteResult(res))
 }
 

@@ -48,8 +48,9 @@ type Result struct {
 	Valid     map[string]float64 `json:"valid,omitempty"`
 	Test      map[string]float64 `json:"test,omitempty"`
 	TestUsers int                `json:"test_users,omitempty"`
-	TrainTime float64            `json:"train_seconds"` // in training steps alone
-	WallTime  float64            `json:"wall_seconds"`  // with evaluation, and over all sessions of a resumed run, as train_seconds is
+	Groups    *evaluate.Groups   `json:"groups,omitempty"` // of the test split, of validation where there is none
+	TrainTime float64            `json:"train_seconds"`    // in training steps alone
+	WallTime  float64            `json:"wall_seconds"`     // with evaluation, and over all sessions of a resumed run, as train_seconds is
 }
 
 // run is a job under way.
@@ -64,6 +65,7 @@ type run struct {
 	work    *progress.Work
 	started time.Time
 
+	perUser  *runfolder.PerUser // of the test split, once it is reported
 	position position
 	losses   string         // of the last epoch, for its line
 	best     []engine.Saved // the State entries of the best epoch
@@ -159,6 +161,9 @@ func (r *run) build(device engine.Device) (err error) {
 			return err
 		}
 		r.Log.Info(text)
+	}
+	if n := r.Options.Candidates; n > 0 {
+		r.Log.Warn(fmt.Sprintf(sampledWarning, n))
 	}
 	r.store = engine.NewStore(device, kernels.Float32, r.Options.Seed)
 	r.position.Device = device.Name()
@@ -306,21 +311,12 @@ func (r *run) targets() (split string, targets *dataset.Interactions) {
 	return "test", r.data.Test
 }
 
-// rank is full ranking. What is masked at test follows -mask. At validation it is always train: unmasked, what a model has learned by heart
-// would crowd out the targets, and the epoch that has learned least would be selected.
-func (r *run) rank(ctx context.Context, targets *dataset.Interactions) (*evaluate.Report, error) {
+// rank evaluates the parameters of now.
+func (r *run) rank(ctx context.Context, p evaluate.Protocol) (*evaluate.Report, error) {
 	if err := r.scorer.refresh(ctx); err != nil {
 		return nil, err
 	}
-	var mask []*dataset.Interactions
-	atTest := targets == r.data.Test
-	if r.Options.Mask != "none" || !atTest {
-		mask = append(mask, r.data.Train)
-	}
-	if r.Options.Mask == "train+valid" && atTest {
-		mask = append(mask, r.data.Valid)
-	}
-	return evaluate.Rank(ctx, r.scorer, evaluate.Protocol{Targets: targets, Mask: mask, K: r.Options.K, Seed: r.Options.Seed, Threads: r.Options.Threads})
+	return evaluate.Rank(ctx, r.scorer, p)
 }
 
 // evaluateEpoch ranks, measures the embeddings' geometry, and keeps the best epoch.
@@ -330,7 +326,7 @@ func (r *run) evaluateEpoch(ctx context.Context, epoch int) error {
 		r.position.Evaluated = epoch
 		return nil
 	}
-	report, err := r.rank(ctx, targets)
+	report, err := r.rank(ctx, r.protocol(targets, false))
 	if err != nil {
 		return err
 	}
@@ -346,7 +342,8 @@ func (r *run) evaluateEpoch(ctx context.Context, epoch int) error {
 		event[name] = v
 	}
 	r.record(event)
-	value, _ := report.Value(r.Options.Metric)
+	metric := r.Options.SelectionMetric()
+	value, _ := report.Value(metric)
 	r.position.Evaluated = epoch
 	mark := ""
 	switch {
@@ -363,7 +360,7 @@ func (r *run) evaluateEpoch(ctx context.Context, epoch int) error {
 	case epoch > r.Options.Warmup:
 		r.position.Worse++
 	}
-	r.work.Message(fmt.Sprintf("epoch %d%s  %s %s %.4f%s", epoch, r.losses, split, r.Options.Metric, value, mark))
+	r.work.Message(fmt.Sprintf("epoch %d%s  %s %s %.4f%s", epoch, r.losses, split, metric, value, mark))
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"go.uber.org/zap"
@@ -162,7 +163,7 @@ func compareMetrics(t *testing.T, whole, parts string) {
 	}
 	for i := range want {
 		for key, v := range want[i] {
-			if key != "train_seconds" && got[i][key] != v {
+			if key != "train_seconds" && !reflect.DeepEqual(got[i][key], v) {
 				t.Errorf("event %d: %s is %v, uninterrupted %v", i, key, got[i][key], v)
 			}
 		}

@@ -55,11 +55,14 @@ type tableScorer struct {
 const (
 	usersTable = "score/users"
 	itemsTable = "score/items"
+	// transposed is the items' table by columns, as the product wants it: turned once an evaluation and not once a block, which took a third
+	// of an evaluation's time.
+	transposed = "score/items-transposed"
 	scoreBlock = 256
 )
 
 // maxScoreBytes bounds a block of scores, so that evaluation needs little memory beside the embeddings.
-const maxScoreBytes = 64 << 20
+const maxScoreBytes = 8 << 20
 
 func newTableScorer(store *engine.Store, m models.TableModel) (*tableScorer, error) {
 	s := &tableScorer{store: store}
@@ -70,6 +73,7 @@ func newTableScorer(store *engine.Store, m models.TableModel) (*tableScorer, err
 		return engine.Step{Updates: []engine.Update{
 			{State: b.Scratch(usersTable, op.Desc(u).Shape()...), Next: u},
 			{State: b.Scratch(itemsTable, op.Desc(i).Shape()...), Next: i},
+			{State: b.Scratch(transposed, op.Desc(i).Dim[1], op.Desc(i).Dim[0]), Next: op.Permute(i, 1, 0)},
 		}}
 	})
 	if err != nil {
@@ -78,7 +82,7 @@ func newTableScorer(store *engine.Store, m models.TableModel) (*tableScorer, err
 	s.block = &userBlock{user: make([]int32, max(1, min(scoreBlock, s.users, maxScoreBytes/4/s.items)))}
 	s.rank, err = engine.Build(store, func(b *engine.Builder) engine.Step {
 		table := func(name string) *op.Node { return b.Scratch(name, store.Entry(name).Desc.Shape()...) }
-		scores := op.MatMul(op.Gather(table(usersTable), op.Only(b.Feed(s.block)[0])), table(itemsTable), false, true)
+		scores := op.MatMul(op.Gather(table(usersTable), op.Only(b.Feed(s.block)[0])), table(transposed), false, false)
 		return engine.Step{Outputs: []engine.Named{{Name: "scores", Value: scores}}}
 	})
 	return s, err

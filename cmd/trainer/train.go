@@ -18,7 +18,6 @@ import (
 
 	"nearfar/trainer"
 	"nearfar/trainer/dataset"
-	"nearfar/trainer/evaluate"
 	"nearfar/trainer/progress"
 	"nearfar/trainer/runfolder"
 )
@@ -163,10 +162,13 @@ func report(w io.Writer, c *commandLine, data *dataset.Dataset, folder *runfolde
 	case res.Valid == nil:
 		columns = columns[1:]
 	}
-	if err := table(w, evaluate.Names(c.K), columns); err != nil {
+	if err := table(w, c.MetricNames(), columns); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "full ranking of %d items, %s masked, mean over %d users; training %.1f s, in all %.1f s\nrun: %s\n", data.Items(),
+	if err := groupTables(w, c, res); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "%s, %s masked, mean over %d users; training %.1f s, in all %.1f s\nrun: %s\n", c.Ranking(data.Items()),
 		strings.ReplaceAll(c.Mask, "none", "nothing"), users, res.TrainTime, res.WallTime, folder.Path())
 	return err
 }
@@ -202,7 +204,7 @@ func selected(c *commandLine, res trainer.Result) string {
 	case c.Select == trainer.SelectLast:
 		return fmt.Sprintf("the last of %d epochs", res.Epochs)
 	case c.Select == trainer.SelectTest:
-		return fmt.Sprintf("epoch %d of %d, SELECTED ON THE TEST SPLIT by %s, as published numbers are", res.Epoch, res.Epochs, c.Metric)
+		return fmt.Sprintf("epoch %d of %d, SELECTED ON THE TEST SPLIT by %s, as published numbers are", res.Epoch, res.Epochs, c.SelectionMetric())
 	}
-	return fmt.Sprintf("epoch %d of %d, selected on the validation split by %s", res.Epoch, res.Epochs, c.Metric)
+	return fmt.Sprintf("epoch %d of %d, selected on the validation split by %s", res.Epoch, res.Epochs, c.SelectionMetric())
 }

@@ -24,20 +24,34 @@ type Protocol struct {
 	Mask    []*dataset.Interactions // what is left out of a user's ranking: usually train
 	K       []int                   // cutoffs, such as 10, 20
 	Seed    uint64                  // decides between items of equal score
-	Block   int                     // users scored at once, Block x Items x 4 bytes; 0: at most 256 users and 64 MiB
+	Block   int                     // users scored at once, Block x Items x 4 bytes; 0: at most 256 users and 8 MiB
 	Threads int                     // that select; 0: all. The result does not depend on it, nor on Block
+
+	// Train is the interactions that Popularity, Novelty and Diversity are counted in. Nil: accuracy alone is measured.
+	Train *dataset.Interactions
+	// Diversity says whether to measure it, which costs a pass over the training users of every recommended item.
+	Diversity bool
+	// Candidates is how many negatives, drawn uniformly by (Seed, user) from the items that are neither masked nor targets, a user's
+	// targets are ranked among. 0 is the full ranking. Sampled metrics may order models differently from those that they estimate
+	// (Krichene and Rendle, KDD 2020): they are for comparison with numbers that were measured in this way, and their names say so.
+	Candidates int
 }
 
 // defaultBlock is large enough for a matrix product to run at speed.
-func defaultBlock(items int) int { return max(1, min(256, 64<<20/4/items)) }
+func defaultBlock(items int) int { return max(1, min(256, 8<<20/4/items)) }
 
-// Rank ranks all items for every user with targets and reports Recall, NDCG, Precision and HitRate (see Metric), averaged over
-// those users: the protocol of LightGCN and SELFRec. Ties are broken by a seeded hash of the item. A NaN score is an error that
+// Rank ranks all items for every user with targets and reports the metrics of Names (see Metric), averaged over those users: the protocol
+// of LightGCN and SELFRec. Ties are broken by a seeded hash of the item. Infinite scores rank first and last; a NaN is an error that
 // names the user and the item. Rank stops between two blocks where the context ends, with its error.
 func Rank(ctx context.Context, scorer Scorer, p Protocol) (*Report, error) {
 	if err := p.check(scorer); err != nil {
 		return nil, err
 	}
+	return rankBy(ctx, scorer, p, tieKeys(scorer.Items(), p.Seed))
+}
+
+// rankBy is Rank with the keys that decide ties.
+func rankBy(ctx context.Context, scorer Scorer, p Protocol, ties []uint64) (*Report, error) {
 	var users []int32
 	for u := range p.Targets.Users() {
 		if len(p.Targets.Of(u)) > 0 {
@@ -58,13 +72,16 @@ func Rank(ctx context.Context, scorer Scorer, p Protocol) (*Report, error) {
 	depth := min(slices.Max(p.K), scorer.Items())
 	r := &ranking{
 		Protocol: p,
-		report:   newReport(users, p.K, depth),
+		report:   newReport(users, &p, depth),
 		discount: discounts(depth),
 		items:    scorer.Items(),
 	}
-	ties := tieKeys(r.items, p.Seed)
 	for range min(threads, block) {
-		r.workers = append(r.workers, &worker{ranking: r, sel: newSelector(depth, ties), masks: make([][]int32, len(p.Mask))})
+		w := &worker{ranking: r, sel: newSelector(depth, ties), masks: make([][]int32, len(p.Mask))}
+		if p.Candidates > 0 {
+			w.sample = newSampler(r.items, p.Candidates, p.Seed)
+		}
+		r.workers = append(r.workers, w)
 	}
 	scores := make([]float32, block*r.items)
 	for first := 0; first < len(users); first += block {
@@ -80,6 +97,11 @@ func Rank(ctx context.Context, scorer Scorer, p Protocol) (*Report, error) {
 			return nil, err
 		}
 	}
+	if p.Train != nil && p.Candidates == 0 {
+		if err := r.report.beyond(ctx, p.Train, p.Diversity, threads); err != nil {
+			return nil, err
+		}
+	}
 	r.report.average()
 	return r.report, nil
 }
@@ -92,8 +114,10 @@ func (p *Protocol) check(s Scorer) error {
 		return fmt.Errorf("evaluate: targets are %d users x %d items, the model scores %d x %d", p.Targets.Users(), p.Targets.Items, s.Users(), s.Items())
 	case len(p.K) == 0:
 		return fmt.Errorf("evaluate: no cutoff K")
-	case p.Block < 0 || p.Threads < 0:
-		return fmt.Errorf("evaluate: block %d and threads %d must not be negative", p.Block, p.Threads)
+	case p.Block < 0 || p.Threads < 0 || p.Candidates < 0:
+		return fmt.Errorf("evaluate: block %d, threads %d and candidates %d must not be negative", p.Block, p.Threads, p.Candidates)
+	case p.Train != nil && (p.Train.Users() != s.Users() || p.Train.Items != s.Items()):
+		return fmt.Errorf("evaluate: train is %d users x %d items, the model scores %d x %d", p.Train.Users(), p.Train.Items, s.Users(), s.Items())
 	}
 	for i, k := range p.K {
 		if k < 1 || slices.Contains(p.K[:i], k) {
@@ -119,8 +143,9 @@ type ranking struct {
 
 type worker struct {
 	*ranking
-	sel   *selector
-	masks [][]int32 // of the user at hand
+	sel    *selector
+	masks  [][]int32 // of the user at hand
+	sample *sampler  // nil: the full ranking
 }
 
 // rows ranks the users first..last-1 of the report, whose scores are s [last-first, items]. Each worker has a contiguous part, so
@@ -150,10 +175,16 @@ func (w *worker) row(row int, scores []float32) error {
 	for i, m := range w.Mask {
 		w.masks[i] = m.Of(int(u))
 	}
-	top := w.report.Top[row*w.report.Depth : (row+1)*w.report.Depth]
-	if item := w.sel.top(scores, w.masks, top); item >= 0 {
-		return fmt.Errorf("evaluate: the score of user %d and item %d is NaN: the model has diverged; lower the learning rate or the loss weights", u, item)
+	targets := w.Targets.Of(int(u))
+	top, nan := w.report.Top[row*w.report.Depth:][:w.report.Depth], int32(-1)
+	if w.sample == nil {
+		nan = w.sel.top(scores, w.masks, top)
+	} else {
+		nan = w.sel.topAmong(w.sample.candidates(u, targets, w.masks), scores, top)
 	}
-	w.report.score(row, w.Targets.Of(int(u)), w.K, w.discount)
+	if nan >= 0 {
+		return fmt.Errorf("evaluate: the score of user %d and item %d is NaN: the model has diverged; lower the learning rate or the loss weights", u, nan)
+	}
+	w.report.score(row, targets, w.discount)
 	return nil
 }

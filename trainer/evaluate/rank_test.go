@@ -108,6 +108,10 @@ func TestMetricsByHand(t *testing.T) {
 		"Precision@4": (0.5 + 0 + 0.75) / 3,
 		"HitRate@2":   2.0 / 3,
 		"HitRate@4":   2.0 / 3,
+		"MRR@2":       (1.0/2 + 0 + 1) / 3,
+		"MRR@4":       (1.0/2 + 0 + 1) / 3,
+		"MAP@2":       (1.0/2/2 + 0 + 1.0/2) / 3,
+		"MAP@4":       ((1.0/2+2.0/4)/2 + 0 + (1+2.0/3+3.0/4)/4) / 3,
 		"NDCG@2":      (d(1)/(d(0)+d(1)) + 0 + d(0)/(d(0)+d(1))) / 3,
 		"NDCG@4":      ((d(1)+d(3))/(d(0)+d(1)) + 0 + (d(0)+d(2)+d(3))/(d(0)+d(1)+d(2)+d(3))) / 3,
 	})
@@ -121,7 +125,7 @@ func TestMetricsByHand(t *testing.T) {
 	for _, m := range r.Metrics {
 		names = append(names, m.Name)
 	}
-	if got, want := strings.Join(names, " "), "Recall@2 NDCG@2 Precision@2 HitRate@2 Recall@4 NDCG@4 Precision@4 HitRate@4"; got != want {
+	if got, want := strings.Join(names, " "), "Recall@2 NDCG@2 Precision@2 HitRate@2 MRR@2 MAP@2 Recall@4 NDCG@4 Precision@4 HitRate@4 MRR@4 MAP@4"; got != want {
 		t.Errorf("metrics %s, want %s", got, want)
 	}
 	if _, ok := r.Value("Recall@3"); ok {
@@ -214,7 +218,7 @@ func TestAgainstNaive(t *testing.T) {
 					for c, k := range cutoffs {
 						a, b, d, h := naiveMetrics(want, targets.Of(int(u)), k)
 						for m, v := range []float64{a, b, d, h} {
-							if x := r.Metrics[4*c+m]; math.Abs(x.PerUser[row]-v) > 1e-12 {
+							if x := r.Metrics[accuracies*c+m]; math.Abs(x.PerUser[row]-v) > 1e-12 {
 								t.Fatalf("%s, user %d: %s = %g, want %g", name, u, x.Name, x.PerUser[row], v)
 							}
 						}

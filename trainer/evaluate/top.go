@@ -68,6 +68,25 @@ func (s *selector) top(scores []float32, masks [][]int32, out []int32) (nan int3
 			threshold = s.heap[0].score
 		}
 	}
+	s.write(out)
+	return -1
+}
+
+// topAmong is top over some of the items, none of them masked. A NaN anywhere in the row is found, as by top.
+func (s *selector) topAmong(items []int32, scores []float32, out []int32) (nan int32) {
+	s.heap = s.heap[:0]
+	for _, i := range items {
+		e := entry{scores[i], i, s.ties[i]}
+		if len(s.heap) < s.n || e.before(s.heap[0]) {
+			s.push(e)
+		}
+	}
+	s.write(out)
+	return int32(slices.IndexFunc(scores, func(x float32) bool { return x != x }))
+}
+
+// write empties the heap into out, best first, then -1.
+func (s *selector) write(out []int32) {
 	slices.SortFunc(s.heap, func(a, b entry) int {
 		if a.before(b) {
 			return -1
@@ -80,7 +99,6 @@ func (s *selector) top(scores []float32, masks [][]int32, out []int32) (nan int3
 	for r := len(s.heap); r < len(out); r++ {
 		out[r] = -1
 	}
-	return -1
 }
 
 // above is the first position from i on whose score is not below the threshold, which a NaN never is; len(scores) where there is

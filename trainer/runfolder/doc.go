@@ -9,6 +9,7 @@
 //	weights.safetensors     the same of a model that ranks by sparse weights between items
 //	users.txt, items.txt    line n is the id whose embedding is row n (from 0)
 //	result.json             the final numbers
+//	per-user.tsv.gz         the metrics of each user of the test split
 //
 // Files other than the two logs are written beside their place, synced, and renamed: a reader never meets half a file, and a
 // crash leaves the former one. (On Windows the rename is as atomic as the file system makes it.)

@@ -26,6 +26,7 @@ const (
 	Users          = "users.txt"
 	Items          = "items.txt"
 	Result         = "result.json"
+	PerUserFile    = "per-user.tsv.gz"
 )
 
 // The first line of config.yaml is the mark, then the layout's version.

@@ -15,22 +15,28 @@ func WriteIDs(path string, ids []string) error {
 	err := replaceFile(path, func(w io.Writer) error {
 		out := bufio.NewWriter(w)
 		for i, id := range ids {
-			if !utf8.ValidString(id) {
-				return fmt.Errorf("id %d, %q, is not UTF-8", i, id)
+			line, err := idLine(i, id)
+			if err != nil {
+				return err
 			}
-			if id == "" || id[0] == '"' || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' }) {
-				quoted, err := json.Marshal(id)
-				if err != nil {
-					return err
-				}
-				id = string(quoted)
-			}
-			out.WriteString(id)
+			out.WriteString(line)
 			out.WriteByte('\n')
 		}
 		return out.Flush()
 	})
 	return inFile(path, err)
+}
+
+// idLine is the i-th id as it stands on a line: as a JSON string where it is empty, begins with a quotation mark, or holds control characters.
+func idLine(i int, id string) (string, error) {
+	if !utf8.ValidString(id) {
+		return "", fmt.Errorf("id %d, %q, is not UTF-8", i, id)
+	}
+	if id != "" && id[0] != '"' && !strings.ContainsFunc(id, func(r rune) bool { return r < ' ' }) {
+		return id, nil
+	}
+	quoted, err := json.Marshal(id)
+	return string(quoted), err
 }
 
 // ReadIDs reads what WriteIDs wrote.
