@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Golden values for the graph models, the contrastive loss and a few operators, computed by PyTorch.
+"""Golden values for the graph models, the contrastive loss and a few operators, computed by PyTorch, and of metrics, by numpy.
 
     python3 testdata/golden/make.py            write the JSON files beside this script
     python3 testdata/golden/make.py --check    compute them again and compare with the files
@@ -21,6 +21,7 @@ sys.dont_write_bytecode = True  # no __pycache__ among the golden files
 
 from cases import ADAGRAD, ADAM, ADAMW, MODELS, SGD, SHAPES
 from infonce import info_nce_cases
+from metrics import metric_cases
 from models import golden_case
 from ops import op_cases
 
@@ -40,6 +41,7 @@ def all_files():
         seed += 100
     yield "infonce.json", info_nce_cases()
     yield "ops.json", op_cases()
+    yield "metrics.json", metric_cases()
 
 
 def encode(value, indent=""):

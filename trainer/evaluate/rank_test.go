@@ -318,6 +318,8 @@ func TestRankRefuses(t *testing.T) {
 		"cutoff twice":     {Targets: ok, K: []int{5, 5}},
 		"negative block":   {Targets: ok, K: []int{1}, Block: -1},
 		"negative threads": {Targets: ok, K: []int{1}, Threads: -1},
+		"train of others":  {Targets: ok, K: []int{1}, Train: lists(t, 3, nil)},
+		"no candidates":    {Targets: ok, K: []int{1}, Candidates: -1},
 	} {
 		if _, err := Rank(context.Background(), s, p); err == nil {
 			t.Errorf("%s: no error", name)
