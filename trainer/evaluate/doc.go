@@ -1,3 +1,3 @@
-// Package evaluate measures a recommender: full-ranking metrics over every item of the catalogue, and the geometry of its
-// embeddings.
+// Package evaluate measures a recommender: metrics of accuracy and beyond over a ranking of the whole catalogue, whom they are good for, and the
+// geometry of its embeddings. docs/evaluation.md has the protocol.
 package evaluate
