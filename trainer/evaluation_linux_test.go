@@ -111,7 +111,7 @@ func TestEvaluationChild(t *testing.T) {
 		t.Skip("this is the child of TestEvaluationMemory")
 	}
 	j := newJob(t, "bprmf", "", "-data", path, "-select", "test", "-epochs", "0", "-dim", "64")
-	data, err := LoadData(j.Options)
+	data, err := LoadData(t.Context(), j.Options, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestEvaluationChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	embed, err := engine.Build(r.store, func(b *engine.Builder) engine.Step { // the embeddings are there before an evaluation is
-		users, items := r.model.Score(b)
+		users, items := r.model.(models.TableModel).Score(b)
 		return engine.Step{Outputs: []engine.Named{{Name: "user", Value: op.Slice(users, 0, 0, 1)}, {Name: "item", Value: op.Slice(items, 0, 0, 1)}}}
 	})
 	if err != nil {
@@ -136,7 +136,7 @@ func TestEvaluationChild(t *testing.T) {
 	}
 	before := peak(t)
 
-	if r.scorer, err = newScorer(r.store, r.model); err != nil {
+	if r.scorer, err = newScorer(r.store, r.model, data.Train, 0); err != nil {
 		t.Fatal(err)
 	}
 	timed := func(p evaluate.Protocol) (*evaluate.Report, seconds) {

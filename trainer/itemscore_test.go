@@ -162,7 +162,7 @@ func TestItemModelsOnSmallData(t *testing.T) {
 		"a cold user":         {{{User: 0, Item: 0}, {User: 0, Item: 1}}, {{User: 1, Item: 0}}},
 		"a user of all items": {{{User: 0, Item: 0}, {User: 0, Item: 1}, {User: 1, Item: 0}}, {{User: 1, Item: 1}}},
 	} {
-		data := &dataset.Dataset{Name: "small"}
+		data := &dataset.Dataset{Name: "small", UserID: []string{"a", "b"}, ItemID: []string{"x", "y", "z"}}
 		for i, into := range []**dataset.Interactions{&data.Train, &data.Test, &data.Valid} {
 			var list []dataset.Pair
 			if i < 2 {
