@@ -97,5 +97,5 @@ func (r *run) writePerUser() error {
 	if r.perUser == nil {
 		return nil
 	}
-	return runfolder.WritePerUser(r.Folder.File(runfolder.PerUserFile), r.perUser)
+	return r.Folder.WritePerUser(r.perUser)
 }

@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 
@@ -46,16 +48,49 @@ type manifestEntry struct {
 // WriteCheckpoint replaces path by a checkpoint. The header is any value JSON can hold. A crash at any moment leaves either the former file
 // or the new one.
 func WriteCheckpoint(path string, header any, entries []Entry) error {
+	write, err := encodeCheckpoint(header, entries)
+	if err != nil {
+		return inFile(path, err)
+	}
+	return inFile(path, replaceFile(path, write, nil))
+}
+
+// WriteCheckpoint replaces one of the run's checkpoints. The last checkpoint's former file becomes the previous one: at every instant at least
+// one of the two names holds a whole file.
+func (f *Folder) WriteCheckpoint(name string, header any, entries []Entry) error {
+	write, err := encodeCheckpoint(header, entries)
+	if err != nil {
+		return inFile(f.File(name), err)
+	}
+	if name != LastCheckpoint {
+		return f.replace(name, write, nil)
+	}
+	return f.replace(name, write, func() error {
+		err := os.Rename(f.File(LastCheckpoint), f.File(PreviousCheckpoint))
+		if errors.Is(err, fs.ErrNotExist) { // the first one, or the former was set aside: what is previous stays so
+			return nil
+		}
+		return err
+	})
+}
+
+// ReadCheckpoint reads one of the run's checkpoints.
+func (f *Folder) ReadCheckpoint(name string, header any) ([]Entry, error) {
+	return ReadCheckpoint(f.File(name), header)
+}
+
+// encodeCheckpoint checks what is to be written and gives its writer.
+func encodeCheckpoint(header any, entries []Entry) (write func(io.Writer) error, err error) {
 	head, err := json.Marshal(header)
 	if err != nil {
-		return fmt.Errorf("checkpoint header: %w", err)
+		return nil, fmt.Errorf("checkpoint header: %w", err)
 	}
 	m := manifest{Header: head, Entries: make([]manifestEntry, len(entries))}
 	names := map[string]bool{}
 	var offset int64
 	for i, e := range entries {
 		if err := checkEntry(e, names); err != nil {
-			return inFile(path, err)
+			return nil, err
 		}
 		offset += padding(offset)
 		length := int64(len(e.Data))
@@ -64,9 +99,9 @@ func WriteCheckpoint(path string, header any, entries []Entry) error {
 	}
 	text, err := json.Marshal(m)
 	if err != nil {
-		return inFile(path, err)
+		return nil, err
 	}
-	return inFile(path, replaceFile(path, func(w io.Writer) error { return writeCheckpoint(w, text, entries) }))
+	return func(w io.Writer) error { return writeCheckpoint(w, text, entries) }, nil
 }
 
 func writeCheckpoint(w io.Writer, manifest []byte, entries []Entry) error {

@@ -16,17 +16,19 @@ import (
 
 // Files of a run, relative to its folder.
 const (
-	Config         = "config.yaml"
-	MetricsFile    = "metrics.jsonl"
-	LogFile        = "log.jsonl"
-	LastCheckpoint = "checkpoint/last.ckpt"
-	BestCheckpoint = "checkpoint/best.ckpt"
-	Embeddings     = "embeddings.safetensors"
-	Weights        = "weights.safetensors"
-	Users          = "users.txt"
-	Items          = "items.txt"
-	Result         = "result.json"
-	PerUserFile    = "per-user.tsv.gz"
+	Config             = "config.yaml"
+	MetricsFile        = "metrics.jsonl"
+	LogFile            = "log.jsonl"
+	LockFile           = "lock"
+	LastCheckpoint     = "checkpoint/last.ckpt"
+	PreviousCheckpoint = "checkpoint/previous.ckpt"
+	BestCheckpoint     = "checkpoint/best.ckpt"
+	Embeddings         = "embeddings.safetensors"
+	Weights            = "weights.safetensors"
+	Users              = "users.txt"
+	Items              = "items.txt"
+	Result             = "result.json"
+	PerUserFile        = "per-user.tsv.gz"
 )
 
 // The first line of config.yaml is the mark, then the layout's version.
@@ -36,7 +38,12 @@ const (
 )
 
 // A Folder is a run on disk.
-type Folder struct{ path string }
+type Folder struct {
+	path    string
+	config  []byte // of which a lost folder is made again
+	lock    *os.File
+	through func(name string, w io.Writer) io.Writer
+}
 
 // Name is the default name of a run: <model>-<data>-<timestamp>-s<seed>. The data set may be given by its path.
 func Name(model, data string, start time.Time, seed uint64) string {
@@ -64,7 +71,7 @@ func Create(path string, config []byte) (*Folder, error) {
 		}
 		return nil, fmt.Errorf("%s is not empty and is not a run: name another folder", path)
 	}
-	f := &Folder{path}
+	f := &Folder{path: path}
 	if err := os.MkdirAll(filepath.Dir(f.File(LastCheckpoint)), 0o755); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
@@ -76,19 +83,17 @@ func Create(path string, config []byte) (*Folder, error) {
 
 // WriteConfig replaces config.yaml, below the mark.
 func (f *Folder) WriteConfig(config []byte) error {
-	err := replaceFile(f.File(Config), func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s%d\n%s", mark, layout, config)
-		return err
-	})
-	if err != nil {
+	whole := fmt.Appendf(nil, "%s%d\n%s", mark, layout, config)
+	if err := f.replace(Config, writing(whole), nil); err != nil {
 		return fmt.Errorf("run folder: %w", err)
 	}
+	f.config = whole
 	return nil
 }
 
 // Open finds a run that Create made.
 func Open(path string) (*Folder, error) {
-	f := &Folder{path}
+	f := &Folder{path: path}
 	config, err := os.ReadFile(f.File(Config))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s is not a run: it has no %s", path, Config)
@@ -103,6 +108,7 @@ func Open(path string) (*Folder, error) {
 	if version != strconv.Itoa(layout) {
 		return nil, &FileError{f.File(Config), ErrVersion, fmt.Sprintf("layout %s; this program reads %d", version, layout)}
 	}
+	f.config = config
 	return f, nil
 }
 
@@ -118,6 +124,31 @@ func (f *Folder) Has(name string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
+// Through makes every later write of the run's files go through the writer that wrap gives. It is how a test fills a disk.
+func (f *Folder) Through(wrap func(name string, w io.Writer) io.Writer) { f.through = wrap }
+
+func (f *Folder) writer(name string, w io.Writer) io.Writer {
+	if f.through == nil {
+		return w
+	}
+	return f.through(name, w)
+}
+
+// replace is replaceFile for one of the run's files. A folder that was removed is made again.
+func (f *Folder) replace(name string, write func(io.Writer) error, ready func() error) error {
+	if err := f.restore(); err != nil {
+		return err
+	}
+	return inFile(f.File(name), replaceFile(f.File(name), func(w io.Writer) error { return write(f.writer(name, w)) }, ready))
+}
+
+func writing(text []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	}
+}
+
 // WriteResult writes result.json. Numbers that are not finite need to stand in a map[string]any (see Metrics.Append).
 func (f *Folder) WriteResult(result any) error {
 	if event, ok := result.(map[string]any); ok {
@@ -127,11 +158,7 @@ func (f *Folder) WriteResult(result any) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.File(Result), err)
 	}
-	err = replaceFile(f.File(Result), func(w io.Writer) error {
-		_, err := w.Write(append(text, '\n'))
-		return err
-	})
-	return inFile(f.File(Result), err)
+	return f.replace(Result, writing(append(text, '\n')), nil)
 }
 
 // ReadResult reads result.json into what the pointer points to.

@@ -12,19 +12,25 @@ import (
 
 // WriteIDs writes one id a line: line n belongs to row n of the embeddings.
 func WriteIDs(path string, ids []string) error {
-	err := replaceFile(path, func(w io.Writer) error {
-		out := bufio.NewWriter(w)
-		for i, id := range ids {
-			line, err := idLine(i, id)
-			if err != nil {
-				return err
-			}
-			out.WriteString(line)
-			out.WriteByte('\n')
+	return inFile(path, replaceFile(path, func(w io.Writer) error { return writeIDs(w, ids) }, nil))
+}
+
+// WriteIDs replaces one of the run's files as the function of that name does.
+func (f *Folder) WriteIDs(name string, ids []string) error {
+	return f.replace(name, func(w io.Writer) error { return writeIDs(w, ids) }, nil)
+}
+
+func writeIDs(w io.Writer, ids []string) error {
+	out := bufio.NewWriter(w)
+	for i, id := range ids {
+		line, err := idLine(i, id)
+		if err != nil {
+			return err
 		}
-		return out.Flush()
-	})
-	return inFile(path, err)
+		out.WriteString(line)
+		out.WriteByte('\n')
+	}
+	return out.Flush()
 }
 
 // idLine is the i-th id as it stands on a line: as a JSON string where it is empty, begins with a quotation mark, or holds control characters.

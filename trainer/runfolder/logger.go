@@ -20,11 +20,27 @@ func NewLogger(console io.Writer, level zapcore.Level, path string) (*zap.Logger
 	lines.TimeKey = "time"
 	lines.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	lines.EncodeDuration = zapcore.StringDurationEncoder
-	core := zapcore.NewCore(zapcore.NewJSONEncoder(lines), zapcore.Lock(file), zapcore.DebugLevel)
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(lines), zapcore.Lock(&logFile{File: file}), zapcore.DebugLevel)
 	if console != nil {
 		core = zapcore.NewTee(consoleCore(console, level), core)
 	}
 	return zap.New(core), file, nil
+}
+
+// logFile gives the error of a log that cannot be written once: zap would repeat it with every line.
+type logFile struct {
+	*os.File
+	failed bool
+}
+
+func (l *logFile) Write(b []byte) (int, error) {
+	n, err := l.File.Write(b)
+	again := err != nil && l.failed
+	l.failed = err != nil
+	if again {
+		return len(b), nil
+	}
+	return n, err
 }
 
 // NewLogger logs to the console and to the run's log.jsonl.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"sync"
@@ -14,8 +15,11 @@ import (
 
 // Metrics appends events to metrics.jsonl. It may be used by several goroutines.
 type Metrics struct {
-	mu   sync.Mutex
-	file *os.File
+	mu        sync.Mutex
+	folder    *Folder
+	file      *os.File
+	end       int64  // of the complete lines in the file
+	unwritten []byte // lines that the file has not taken yet
 }
 
 // OpenMetrics opens metrics.jsonl for appending. A last line without its end, which a crash can leave, is cut off.
@@ -35,7 +39,7 @@ func (f *Folder) OpenMetrics() (*Metrics, error) {
 	if err != nil {
 		return nil, errors.Join(inFile(path, err), file.Close())
 	}
-	return &Metrics{file: file}, nil
+	return &Metrics{folder: f, file: file, end: end}, nil
 }
 
 // completeLines is the offset behind the last line end.
@@ -59,8 +63,9 @@ func completeLines(file *os.File) (int64, error) {
 	return 0, nil
 }
 
-// Append writes one event as a line, which is in the file when Append returns. JSON has no numbers that are not finite: they are written as
-// the strings "NaN", "Infinity" and "-Infinity", which Go's and Python's float parsers read.
+// Append writes one event as a line, which is in the file when Append returns. Where it cannot be written, the line waits for the next Append, and
+// the file keeps complete lines. JSON has no numbers that are not finite: they are written as the strings "NaN", "Infinity" and "-Infinity",
+// which Go's and Python's float parsers read.
 func (m *Metrics) Append(event map[string]any) error {
 	line, err := json.Marshal(finite(event))
 	if err != nil {
@@ -68,14 +73,73 @@ func (m *Metrics) Append(event map[string]any) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, err := m.file.Write(append(line, '\n')); err != nil {
+	m.unwritten = append(append(m.unwritten, line...), '\n')
+	return m.flush()
+}
+
+// Sync writes the lines that wait, and returns when all are on the disk.
+func (m *Metrics) Sync() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.flush(); err != nil {
+		return err
+	}
+	if err := m.file.Sync(); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	return nil
 }
 
+func (m *Metrics) flush() error {
+	if err := m.follow(); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	if len(m.unwritten) == 0 {
+		return nil
+	}
+	_, err := m.folder.writer(MetricsFile, m.file).Write(m.unwritten)
+	if err != nil { // a full disk takes half a line
+		_, seek := m.file.Seek(m.end, io.SeekStart)
+		return fmt.Errorf("metrics: %w", errors.Join(err, m.file.Truncate(m.end), seek))
+	}
+	m.end += int64(len(m.unwritten))
+	m.unwritten = nil
+	return nil
+}
+
+// follow finds out whether the run still has the open file: where its folder was removed, a write would succeed and be lost. The lines so far are
+// read from the open file and put into a new one.
+func (m *Metrics) follow() error {
+	path := m.folder.File(MetricsFile)
+	there, err := os.Stat(path)
+	if err == nil {
+		open, err := m.file.Stat()
+		if err == nil && !os.SameFile(open, there) {
+			err = fmt.Errorf("%s was replaced by another file", path)
+		}
+		return err
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := m.folder.restore(); err != nil {
+		return err
+	}
+	anew, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err = io.Copy(m.folder.writer(MetricsFile, anew), io.NewSectionReader(m.file, 0, m.end)); err != nil {
+		return errors.Join(err, anew.Close(), os.Remove(path))
+	}
+	former := m.file
+	m.file = anew
+	former.Close() // its name is gone
+	return nil
+}
+
 // Close syncs and closes the file.
-func (m *Metrics) Close() error { return errors.Join(m.file.Sync(), m.file.Close()) }
+func (m *Metrics) Close() error { return errors.Join(m.Sync(), m.file.Close()) }
 
 // ReadMetrics reads the events of a run. A last line without its end is left out; any other line that is no JSON object is
 // an error with its place. Integers keep their digits as json.Number.
@@ -112,7 +176,7 @@ func (f *Folder) KeepMetrics(keep func(event map[string]any) bool) error {
 	if err != nil {
 		return err
 	}
-	err = replaceFile(f.File(MetricsFile), func(w io.Writer) error {
+	return f.replace(MetricsFile, func(w io.Writer) error {
 		encoder := json.NewEncoder(w)
 		for _, event := range events {
 			if keep(event) {
@@ -122,8 +186,7 @@ func (f *Folder) KeepMetrics(keep func(event map[string]any) bool) error {
 			}
 		}
 		return nil
-	})
-	return inFile(f.File(MetricsFile), err)
+	}, nil)
 }
 
 // finite is the event with its non-finite numbers as strings, maps and []any inside included. The event itself is unchanged.

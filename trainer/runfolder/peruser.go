@@ -26,14 +26,14 @@ type PerUser struct {
 // fixed are the columns before the metrics.
 func fixed() []string { return []string{"user", "targets", "degree"} }
 
-// WritePerUser writes a gzipped table: a line of names, then a line a user, columns separated by tabs. Numbers have all their digits; ids are
+// WritePerUser writes per-user.tsv.gz, a gzipped table: a line of names, then a line a user, columns separated by tabs. Numbers have all their digits; ids are
 // written as by WriteIDs, and one with a tab as a JSON string.
-func WritePerUser(path string, p *PerUser) error {
+func (f *Folder) WritePerUser(p *PerUser) error {
 	if len(p.Targets) != len(p.User) || len(p.Degree) != len(p.User) || len(p.Value) != len(p.Metric) ||
 		slices.ContainsFunc(p.Value, func(v []float64) bool { return len(v) != len(p.User) }) {
-		return inFile(path, errors.New("the columns have different lengths"))
+		return inFile(f.File(PerUserFile), errors.New("the columns have different lengths"))
 	}
-	return inFile(path, replaceFile(path, func(w io.Writer) error {
+	return f.replace(PerUserFile, func(w io.Writer) error {
 		packed := gzip.NewWriter(w)
 		out := bufio.NewWriter(packed)
 		fmt.Fprintln(out, strings.Join(append(fixed(), p.Metric...), "\t"))
@@ -52,7 +52,7 @@ func WritePerUser(path string, p *PerUser) error {
 			out.Write(append(line, '\n'))
 		}
 		return errors.Join(out.Flush(), packed.Close())
-	}))
+	}, nil)
 }
 
 // ReadPerUser reads what WritePerUser wrote. What is wrong with a line is an error with its number.

@@ -13,7 +13,8 @@ import (
 )
 
 func TestPerUserRoundTrip(t *testing.T) {
-	path := filepath.Join(t.TempDir(), PerUserFile)
+	folder := &Folder{path: t.TempDir()}
+	path := folder.File(PerUserFile)
 	want := &PerUser{
 		User:    []string{"7", "Zoë \"x\"", "a\tb", `"quoted"`, ""},
 		Targets: []int{1, 2, 3, 4, 5},
@@ -21,7 +22,7 @@ func TestPerUserRoundTrip(t *testing.T) {
 		Metric:  []string{"Recall@20", "NDCG@20(sampled100)"},
 		Value:   [][]float64{{0, 1, 1. / 3, math.Nextafter(1, 0), 5e-324}, {math.Pi, 0, 0, 1e300, -1}},
 	}
-	if err := WritePerUser(path, want); err != nil {
+	if err := folder.WritePerUser(want); err != nil {
 		t.Fatal(err)
 	}
 	got, err := ReadPerUser(path)
@@ -29,13 +30,13 @@ func TestPerUserRoundTrip(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	first, _ := os.ReadFile(path)
-	if err := WritePerUser(path, want); err != nil {
+	if err := folder.WritePerUser(want); err != nil {
 		t.Fatal(err)
 	}
 	if again, _ := os.ReadFile(path); !bytes.Equal(first, again) {
 		t.Error("the same table gives other bytes")
 	}
-	if err := WritePerUser(path, &PerUser{User: []string{"a"}}); err == nil {
+	if err := folder.WritePerUser(&PerUser{User: []string{"a"}}); err == nil {
 		t.Error("columns of different lengths: no error")
 	}
 }

@@ -31,13 +31,30 @@ type safetensorsEntry struct {
 // WriteSafetensors replaces path by a safetensors file of float32, float64 and int32 tensors. Float64 tensors come first, so that every
 // tensor is aligned to its elements; otherwise the order is kept.
 func WriteSafetensors(path string, metadata map[string]string, tensors []Entry) error {
+	write, err := encodeSafetensors(metadata, tensors)
+	if err != nil {
+		return inFile(path, err)
+	}
+	return inFile(path, replaceFile(path, write, nil))
+}
+
+// WriteSafetensors replaces one of the run's files as the function of that name does.
+func (f *Folder) WriteSafetensors(name string, metadata map[string]string, tensors []Entry) error {
+	write, err := encodeSafetensors(metadata, tensors)
+	if err != nil {
+		return inFile(f.File(name), err)
+	}
+	return f.replace(name, write, nil)
+}
+
+func encodeSafetensors(metadata map[string]string, tensors []Entry) (write func(io.Writer) error, err error) {
 	tensors = slices.Clone(tensors)
 	slices.SortStableFunc(tensors, func(a, b Entry) int { return cmp.Compare(b.Desc.Type.Size(), a.Desc.Type.Size()) })
 	header, err := safetensorsHead(metadata, tensors)
 	if err != nil {
-		return inFile(path, err)
+		return nil, err
 	}
-	return inFile(path, replaceFile(path, func(w io.Writer) error {
+	return func(w io.Writer) error {
 		out := bufio.NewWriterSize(w, 1<<20)
 		if err := binary.Write(out, binary.LittleEndian, uint64(len(header))); err != nil {
 			return err
@@ -47,7 +64,7 @@ func WriteSafetensors(path string, metadata map[string]string, tensors []Entry) 
 			out.Write(e.Data)
 		}
 		return out.Flush()
-	}))
+	}, nil
 }
 
 // safetensorsHead writes the header's keys by hand, since a Go map would not keep the order of the data.
