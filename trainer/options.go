@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"nearfar/engine"
 	"nearfar/trainer/dataset"
@@ -72,12 +73,13 @@ type Evaluation struct {
 
 // Running is where and with what.
 type Running struct {
-	_          struct{} `title:"Run"`
-	Seed       uint64   `flag:"seed" default:"1" help:"of every random number of the run"`
-	Threads    int      `flag:"threads" default:"0" min:"0" help:"threads of the CPU; 0: all. Results do not depend on it"`
-	GPU        string   `flag:"gpu" default:"auto" help:"auto, the index of a GPU, or off"`
-	RequireGPU bool     `flag:"require-gpu" default:"false" help:"end with an error where the GPU cannot be used"`
-	Out        string   `flag:"out" help:"folder of the run; default runs/<model>-<data>-<time>-s<seed>"`
+	_               struct{}      `title:"Run"`
+	Seed            uint64        `flag:"seed" default:"1" help:"of every random number of the run"`
+	Threads         int           `flag:"threads" default:"0" min:"0" help:"threads of the CPU; 0: all. Results do not depend on it"`
+	GPU             string        `flag:"gpu" default:"auto" help:"auto, the index of a GPU, or off"`
+	RequireGPU      bool          `flag:"require-gpu" default:"false" help:"end with an error where the GPU cannot be used"`
+	CheckpointEvery time.Duration `flag:"checkpoint-every" default:"5m" min:"0s" help:"time between checkpoints, beside those of every evaluation; 0s: these alone. Results do not depend on it"`
+	Out             string        `flag:"out" help:"folder of the run; default runs/<model>-<data>-<time>-s<seed>"`
 }
 
 // Check finds what the options' own bounds cannot see.

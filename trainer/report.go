@@ -14,6 +14,12 @@ import (
 func (r *run) finish(ctx context.Context, res *Result) error {
 	steps := r.model.StepsPerEpoch()
 	if r.train != nil {
+		if r.unkept[runfolder.LastCheckpoint] != nil || r.unkept[runfolder.BestCheckpoint] != nil { // before the best parameters take the place of the last
+			if err := r.save(); err != nil {
+				return err
+			}
+		}
+		res.Lost = r.position.Lost
 		res.Epochs = int(r.position.Step) / steps
 		res.Epoch = res.Epochs
 		if r.position.BestEpoch > 0 {
@@ -53,15 +59,20 @@ func (r *run) export(res Result) error {
 		return nil
 	}
 	e, err := r.scorer.export()
-	if err == nil && e.file != "" {
-		err = runfolder.WriteSafetensors(r.Folder.File(e.file), map[string]string{"model": r.Name, "score": e.score}, e.tensors)
+	if err != nil {
+		return err
 	}
-	return errors.Join(
-		err,
-		runfolder.WriteIDs(r.Folder.File(runfolder.Users), r.data.UserID),
-		runfolder.WriteIDs(r.Folder.File(runfolder.Items), r.data.ItemID),
-		r.writePerUser(),
-		r.Folder.WriteResult(res))
+	if e.file != "" {
+		r.keep(e.file, r.Folder.WriteSafetensors(e.file, map[string]string{"model": r.Name, "score": e.score}, e.tensors))
+	}
+	r.keep(runfolder.Users, r.Folder.WriteIDs(runfolder.Users, r.data.UserID))
+	r.keep(runfolder.Items, r.Folder.WriteIDs(runfolder.Items, r.data.ItemID))
+	r.keep(runfolder.PerUserFile, r.writePerUser())
+	r.keep(runfolder.Result, r.Folder.WriteResult(res))
+	if r.metrics != nil {
+		r.keep(runfolder.MetricsFile, r.metrics.Sync())
+	}
+	return nil
 }
 
 // unreported is the error of a run that has trained and could not be reported on. Its last checkpoint is complete, and not to be written

@@ -38,13 +38,15 @@ type Job struct {
 
 // Result is what a run found.
 type Result struct {
-	Model     string             `json:"model"`
-	Data      string             `json:"data"`
-	Seed      uint64             `json:"seed"`
-	Device    string             `json:"device"`
-	Select    Selection          `json:"select"`
-	Epoch     int                `json:"epoch"`  // whose parameters are reported
-	Epochs    int                `json:"epochs"` // that were run
+	Model  string    `json:"model"`
+	Data   string    `json:"data"`
+	Seed   uint64    `json:"seed"`
+	Device string    `json:"device"`
+	Select Selection `json:"select"`
+	Epoch  int       `json:"epoch"`  // whose parameters are reported
+	Epochs int       `json:"epochs"` // that were run
+	// Lost is an epoch that was better than the reported one, whose checkpoint was damaged.
+	Lost      *lostBest          `json:"lost_best,omitempty"`
 	Valid     map[string]float64 `json:"valid,omitempty"`
 	Test      map[string]float64 `json:"test,omitempty"`
 	TestUsers int                `json:"test_users,omitempty"`
@@ -65,10 +67,14 @@ type run struct {
 	work    *progress.Work
 	started time.Time
 
-	perUser  *runfolder.PerUser // of the test split, once it is reported
-	position position
-	losses   string         // of the last epoch, for its line
-	best     []engine.Saved // the State entries of the best epoch
+	perUser      *runfolder.PerUser // of the test split, once it is reported
+	position     position
+	losses       string         // of the last epoch, for its line
+	best         []engine.Saved // the State entries of the best epoch, and where the run stood
+	bestPosition position
+	saved        time.Time           // when a checkpoint was last tried
+	onDisk       uint64              // the step of the last checkpoint; 0: there is none, or of no step
+	unkept       map[string]*failure // by file
 }
 
 // position is where a run stands: with the State entries of its Store, all that a checkpoint needs.
@@ -79,6 +85,7 @@ type position struct {
 	BestEpoch int       `json:"best_epoch"` // 0: none yet
 	Worse     int       `json:"worse"`      // evaluations since, after the warm-up
 	Evaluated int       `json:"evaluated"`  // the last epoch that was evaluated
+	Lost      *lostBest `json:"lost_best,omitempty"`
 	Device    string    `json:"device"`
 	TrainTime float64   `json:"train_seconds"`
 	WallTime  float64   `json:"wall_seconds"` // of the sessions before this one
@@ -127,9 +134,10 @@ func emptyPart(data *dataset.Dataset) string {
 	return fmt.Sprintf("-split %s of %d interactions gives it nothing; give it more with -split-ratio or -valid-ratio", data.Parts, data.Len())
 }
 
-// Run trains. Where the context ends it writes a checkpoint and returns the context's error with what there is.
+// Run trains. Where the context ends it writes a checkpoint and returns ErrInterrupted with what there is. ErrUnkept: the result is whole, the folder
+// is not.
 func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Device) (Result, error) {
-	r := &run{Job: j, data: data, started: time.Now()}
+	r := &run{Job: j, data: data, started: time.Now(), saved: time.Now(), unkept: map[string]*failure{}}
 	res := Result{Model: j.Name, Data: data.Name, Seed: j.Options.Seed, Device: device.Name(), Select: j.Options.Select}
 	defer r.close()
 	if err := r.build(device); err != nil {
@@ -143,8 +151,10 @@ func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Devic
 	if err := r.loop(ctx); err != nil {
 		return res, err
 	}
-	err := r.finish(ctx, &res)
-	return res, err
+	if err := r.finish(ctx, &res); err != nil {
+		return res, err
+	}
+	return res, r.unwritten()
 }
 
 // build makes the model's programs over one Store.
@@ -222,7 +232,7 @@ func (r *run) loop(ctx context.Context) error {
 			if err := r.evaluateEpoch(ctx, epoch); err != nil {
 				return r.interrupted(err)
 			}
-			if err := r.checkpoint(runfolder.LastCheckpoint); err != nil {
+			if err := r.save(); err != nil {
 				return err
 			}
 		}
@@ -237,6 +247,11 @@ func (r *run) loop(ctx context.Context) error {
 			return r.interrupted(err)
 		}
 		r.endEpoch(int(r.position.Step/steps), int(steps))
+		if r.periodic() {
+			if err := r.save(); err != nil {
+				return err
+			}
+		}
 	}
 }
 
@@ -245,11 +260,18 @@ func (r *run) due(epoch int, ended bool) bool {
 	return ended && epoch > r.position.Evaluated && (epoch%r.Options.EvalEvery == 0 || epoch == r.Options.Epochs)
 }
 
-// epoch runs the steps that are left of an epoch.
+// periodic tells whether -checkpoint-every has passed.
+func (r *run) periodic() bool {
+	return r.Options.CheckpointEvery > 0 && time.Since(r.saved) >= r.Options.CheckpointEvery
+}
+
+// epoch runs the steps that are left of an epoch. The checkpoint behind its last step is the caller's: the epoch's losses come first.
 func (r *run) epoch(ctx context.Context, left int) error {
-	start := time.Now()
-	defer func() { r.position.TrainTime += time.Since(start).Seconds() }()
-	return r.train.Run(ctx, r.position.Step, left, func(t uint64, scalars []float64) {
+	start, before := time.Now(), r.position.TrainTime
+	trained := func() { r.position.TrainTime = before + time.Since(start).Seconds() }
+	last := r.position.Step + uint64(left)
+	var unsaved error
+	err := r.train.Run(ctx, r.position.Step, left, func(t uint64, scalars []float64) {
 		for i, v := range scalars {
 			r.position.Sums[i] += v
 		}
@@ -258,15 +280,32 @@ func (r *run) epoch(ctx context.Context, left int) error {
 		if r.OnStep != nil {
 			r.OnStep(t + 1)
 		}
+		if t+1 < last && unsaved == nil && r.periodic() {
+			trained()
+			begin := time.Now()
+			unsaved = r.save()
+			start = start.Add(time.Since(begin)) // the time of training steps alone
+		}
 	})
+	trained()
+	return errors.Join(err, unsaved)
 }
 
 // interrupted saves what there is before an error ends the run: the parameters are those before the step that failed.
 func (r *run) interrupted(err error) error {
-	if saved := r.checkpoint(runfolder.LastCheckpoint); saved != nil {
+	if saved := r.save(); saved != nil {
 		return errors.Join(err, saved)
 	}
-	if r.Folder != nil && errors.Is(err, context.Canceled) {
+	switch {
+	case r.Folder == nil:
+		return err
+	case r.unkept[runfolder.LastCheckpoint] != nil:
+		from := "has to start anew"
+		if r.onDisk > 0 {
+			from = fmt.Sprintf("goes on from step %d with -resume %s", r.onDisk, r.Folder.Path())
+		}
+		return fmt.Errorf("interrupted at step %d, which %w: the run %s: %w", r.position.Step, ErrUnkept, from, r.unkept[runfolder.LastCheckpoint].err)
+	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%w at step %d: go on with -resume %s", ErrInterrupted, r.position.Step, r.Folder.Path())
 	}
 	return err
@@ -293,9 +332,7 @@ func (r *run) record(event map[string]any) {
 	if r.metrics == nil {
 		return
 	}
-	if err := r.metrics.Append(event); err != nil {
-		r.Log.Warn("metrics.jsonl cannot be written; the run goes on", zap.Error(err))
-	}
+	r.keep(runfolder.MetricsFile, r.metrics.Append(event))
 }
 
 // exhausted tells whether patience has ended.
@@ -351,10 +388,10 @@ func (r *run) evaluateEpoch(ctx context.Context, epoch int) error {
 	case value > r.position.Best:
 		mark = "  best"
 		r.position.Best, r.position.BestEpoch, r.position.Worse = value, epoch, 0
-		if r.best, _, err = r.store.Snapshot(); err != nil {
-			return err
+		if r.position.Lost != nil && value > r.position.Lost.Value {
+			r.position.Lost = nil
 		}
-		if err := r.checkpoint(runfolder.BestCheckpoint); err != nil {
+		if err := r.saveBest(); err != nil {
 			return err
 		}
 	case epoch > r.Options.Warmup:

@@ -160,7 +160,7 @@ func bind(spec models.Spec, embedded bool) (*commandLine, error) {
 
 // renewable are the options that a resumed run may be given anew: how long it lasts, what it prints, where its data and machine are. With
 // another value of any other, what is in its checkpoint would mean something else: a step another batch, the best epoch another metric.
-var renewable = []string{"epochs", "patience", "warmup", "eval-every", "k", "lr", "threads", "gpu", "require-gpu", "data", "valid", "config", "resume"}
+var renewable = []string{"epochs", "patience", "warmup", "eval-every", "k", "lr", "threads", "gpu", "require-gpu", "checkpoint-every", "data", "valid", "config", "resume"}
 
 // checkRenewed refuses a resumed run's options that differ from those it was made with and are not renewable.
 func (c *commandLine) checkRenewed(embedded bool) error {

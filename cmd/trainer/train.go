@@ -50,6 +50,11 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	unlocked := folder.Lock()
+	if unlocked != nil && !errors.Is(unlocked, errors.ErrUnsupported) {
+		return unlocked
+	}
+	defer folder.Unlock()
 	log, closer, err := folder.NewLogger(console, zapcore.InfoLevel)
 	if err != nil {
 		return err
@@ -57,6 +62,9 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer closer.Close()
 	if warning != "" {
 		log.Warn(warning)
+	}
+	if unlocked != nil {
+		log.Warn("the run's folder cannot be locked: start no second process on it", zap.Error(unlocked))
 	}
 	fmt.Fprint(console, data.String())
 	log.Info("run", zap.String("model", c.spec.Name), zap.String("data", data.Name), zap.Uint64("seed", c.Seed),
@@ -66,7 +74,10 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	res, err := job.Run(ctx, data, device)
 	if err != nil {
 		log.Debug("the run has ended", zap.Error(err)) // for the file; the command's end prints it
-		return err
+		if !errors.Is(err, trainer.ErrUnkept) || errors.Is(err, context.Canceled) || res.Test == nil && res.Valid == nil && res.TrainTime == 0 {
+			return err
+		}
+		return errors.Join(report(stdout, c, data, folder, res), err) // what it measured is not lost with its folder
 	}
 	log.Info("done", zap.Int("epoch", res.Epoch), zap.Int("epochs", res.Epochs), zap.Float64("train_seconds", res.TrainTime), zap.Float64("wall_seconds", res.WallTime))
 	return report(stdout, c, data, folder, res)

@@ -3,13 +3,15 @@
 //	config.yaml             every option of the run, readable by -config; its first line marks the folder as a run
 //	metrics.jsonl           one JSON object a line for each event, in order
 //	log.jsonl               zap's log as JSON lines
-//	checkpoint/last.ckpt    all state of the last saved epoch
+//	checkpoint/last.ckpt    all state of the last saved step
+//	checkpoint/previous.ckpt  the one before it: the last one takes this name when its successor is whole and synced
 //	checkpoint/best.ckpt    all state of the best epoch
 //	embeddings.safetensors  what the model exports
 //	weights.safetensors     the same of a model that ranks by sparse weights between items
 //	users.txt, items.txt    line n is the id whose embedding is row n (from 0)
 //	result.json             the final numbers
 //	per-user.tsv.gz         the metrics of each user of the test split
+//	lock                    held by the process that trains (flock, LockFileEx)
 //
 // Files other than the two logs are written beside their place, synced, and renamed: a reader never meets half a file, and a
 // crash leaves the former one. (On Windows the rename is as atomic as the file system makes it.)

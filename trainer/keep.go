@@ -1,0 +1,65 @@
+package trainer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+)
+
+// ErrUnkept says that a run has ended, its result is there, and part of what it was to leave on disk is not.
+var ErrUnkept = errors.New("could not be written")
+
+// A failure is a file that could not be written when it was tried last.
+type failure struct {
+	err   error
+	times int
+}
+
+// keep takes note of how a write has ended. A run does not end because its disk is full or its folder is gone: what cannot be written is said once for
+// each cause, tried again at the next occasion, and counted until it succeeds.
+func (r *run) keep(file string, err error) {
+	former := r.unkept[file]
+	switch {
+	case err == nil && former != nil:
+		r.Log.Info(fmt.Sprintf("%s is written again", file), zap.Int("failures", former.times))
+		delete(r.unkept, file)
+	case err == nil:
+	case former == nil || cause(former.err) != cause(err):
+		r.Log.Warn(fmt.Sprintf("%s cannot be written: the run goes on, and tries again", file), zap.Error(err))
+		fallthrough
+	default:
+		if former == nil {
+			former = &failure{}
+			r.unkept[file] = former
+		}
+		former.err = err
+		former.times++
+	}
+}
+
+// cause is an error without the name of the temporary file.
+func cause(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Op + ": " + path.Err.Error()
+	}
+	return err.Error()
+}
+
+// unwritten is the error of a run that has ended and could not keep everything; nil where it could.
+func (r *run) unwritten() error {
+	if len(r.unkept) == 0 {
+		return nil
+	}
+	var all []string
+	for _, file := range slices.Sorted(maps.Keys(r.unkept)) {
+		f := r.unkept[file]
+		all = append(all, fmt.Sprintf("%s (tried %d times: %v)", file, f.times, f.err))
+	}
+	return fmt.Errorf("the run has ended, but this of it %w in %s: %s", ErrUnkept, r.Folder.Path(), strings.Join(all, "; "))
+}
