@@ -65,7 +65,7 @@ func TestKilledRunsResume(t *testing.T) {
 					t.Fatalf("of %d runs %d could be killed: the rest had ended", tries, killed)
 				}
 				path := filepath.Join(t.TempDir(), "run")
-				child, out := process(append(args, "-out", path)...)
+				child, _ := process(append(args, "-out", path)...)
 				if err := child.Start(); err != nil {
 					t.Fatal(err)
 				}
@@ -89,7 +89,7 @@ func TestKilledRunsResume(t *testing.T) {
 					t.Errorf("after a kill: %v", err)
 				}
 				steps[at.Step] = true
-				child, out = process("-resume", path)
+				child, out := process("-resume", path)
 				if err := child.Run(); err != nil {
 					t.Fatalf("resume: %v\n%s", err, out)
 				}
