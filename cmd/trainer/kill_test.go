@@ -209,3 +209,54 @@ func TestLockedRun(t *testing.T) {
 		t.Errorf("a complete run: %v\n%s", got.err, got.stdout)
 	}
 }
+
+// Without best.ckpt the parameters that were to be reported are gone: the run says so, reports what it still has, and names the lost epoch. Where
+// the previous checkpoint is of before that epoch, nothing is lost.
+func TestDamagedBest(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args []string
+		lost bool
+	}{
+		{"far back", []string{"-epochs", "12", "-lr", "0.5"}, true},
+		{"the last epoch", []string{"-epochs", "4", "-lr", "0.003"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "run")
+			if got := runCommand(t, append(quick(t, "bprmf", "-patience", "0", "-out", path), tt.args...)...); got.err != nil {
+				t.Fatal(got.err)
+			}
+			var before, after struct {
+				Epoch, Epochs int
+				Lost          *struct{ Epoch int } `json:"lost_best"`
+			}
+			folder, err := runfolder.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := folder.ReadResult(&before); err != nil {
+				t.Fatal(err)
+			}
+			if far := before.Epoch < before.Epochs; far != tt.lost {
+				t.Fatalf("the best epoch is %d of %d: another case", before.Epoch, before.Epochs)
+			}
+			table := read(t, path, runfolder.Embeddings)
+			if err := os.Truncate(folder.File(runfolder.BestCheckpoint), 100); err != nil {
+				t.Fatal(err)
+			}
+			got := runCommand(t, "-resume", path)
+			if got.err != nil || !strings.Contains(got.stderr, "best.ckpt") {
+				t.Fatalf("%v\n%s", got.err, got.stderr)
+			}
+			if err := folder.ReadResult(&after); err != nil {
+				t.Fatal(err)
+			}
+			switch same := bytes.Equal(table, read(t, path, runfolder.Embeddings)); {
+			case tt.lost && (after.Lost == nil || after.Lost.Epoch != before.Epoch || !strings.Contains(got.stderr, "are lost")):
+				t.Errorf("the lost epoch %d is not named: %+v\n%s", before.Epoch, after, got.stderr)
+			case !tt.lost && (after.Lost != nil || !same || after.Epoch != before.Epoch):
+				t.Errorf("epoch %d was to be trained again: %+v", before.Epoch, after)
+			}
+		})
+	}
+}

@@ -162,6 +162,9 @@ func reserve(parent, name string) (string, error) {
 // report prints the table that ends a run.
 func report(w io.Writer, c *commandLine, data *dataset.Dataset, folder *runfolder.Folder, res trainer.Result) error {
 	fmt.Fprintf(w, "\n%s on %s, seed %d, %s\n", c.spec.Name, data.Name, res.Seed, selected(c, res))
+	if res.Lost != nil {
+		fmt.Fprintf(w, "epoch %d was better (%s %.4f); its checkpoint was damaged and its parameters are lost\n", res.Lost.Epoch, c.Metric, res.Lost.Value)
+	}
 	users := data.Test.ActiveUsers()
 	columns := []column{{"valid", res.Valid}, {"test", res.Test}}
 	switch {
