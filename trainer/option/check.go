@@ -99,7 +99,7 @@ func (s *Set) Validate() error {
 		if err == nil {
 			continue
 		}
-		if o.origin == FromFile {
+		if o.place != "" {
 			wrong = append(wrong, fmt.Errorf("%s: %s is %q: %w", o.place, o.Name, o.Value(), err))
 		} else {
 			wrong = append(wrong, fmt.Errorf("-%s is %q: %w", o.Name, o.Value(), err))

@@ -26,7 +26,7 @@
 // are separated by spaces: "layers=3 cutoffs=10,20". A `source` beside it is recorded with the options it overrides. The tag
 // `title` on a blank field names the struct's group in the help; an embedded struct without a title joins its owner's group.
 //
-// Precedence: default, then YAML file, then command line, whichever is read first.
+// Precedence: default, then YAML file, then environment, then command line, whichever is read first.
 package option
 
 import (
@@ -44,10 +44,13 @@ type Origin uint8
 const (
 	FromDefault Origin = iota
 	FromFile
+	FromEnvironment
 	FromCommandLine
 )
 
-func (o Origin) String() string { return [...]string{"default", "file", "command line"}[o] }
+func (o Origin) String() string {
+	return [...]string{"default", "file", "environment", "command line"}[o]
+}
 
 // An Option is one bound field.
 type Option struct {
@@ -62,7 +65,7 @@ type Option struct {
 	value  reflect.Value // the field itself
 	bounds []bound
 	origin Origin
-	place  string // file:line of a value that came from a file
+	place  string // file:line of a value that came from a file, or its environment variable
 }
 
 // Value is the present value, as it would be written on the command line.
@@ -70,6 +73,36 @@ func (o *Option) Value() string { return o.kind.format(o.value) }
 
 // Origin says where the present value comes from.
 func (o *Option) Origin() Origin { return o.origin }
+
+// Place is where the present value was read: file:line, or an environment variable; empty for the command line and defaults.
+func (o *Option) Place() string { return o.place }
+
+// Canonical is the option's own spelling of a value: 0.1 for .1. A value that the option cannot have, by its type, choices or bounds, is an error.
+func (o *Option) Canonical(text string) (string, error) {
+	other := *o
+	other.value = reflect.New(o.value.Type()).Elem()
+	if err := o.kind.parse(text, other.value); err != nil {
+		return "", err
+	}
+	return other.Value(), other.check()
+}
+
+// IsBool tells whether the option is true or false, and on the command line needs no value.
+func (o *Option) IsBool() bool { return o.kind.isBool }
+
+// parses tells whether text is a value of the option's type.
+func (o *Option) parses(text string) error {
+	return o.kind.parse(text, reflect.New(o.value.Type()).Elem())
+}
+
+// IsWhole tells whether the option's values are whole numbers, and IsNumber whether they are numbers.
+func (o *Option) IsWhole() bool {
+	k := o.value.Kind()
+	return !o.kind.isText && o.value.Type() != durationType && (k == reflect.Int || k == reflect.Int64 || k == reflect.Uint64)
+}
+func (o *Option) IsNumber() bool {
+	return o.IsWhole() || !o.kind.isText && o.value.Kind() == reflect.Float64
+}
 
 // Changed tells whether the present value differs from the default.
 func (o *Option) Changed() bool { return o.Value() != o.Default }
@@ -133,6 +166,18 @@ func (s *Set) Options() []*Option { return slices.Clone(s.options) }
 
 // Lookup finds an option by its name; nil where there is none.
 func (s *Set) Lookup(name string) *Option { return s.byName[name] }
+
+// Assign gives an option a value from somewhere else than a command line, a file or the environment: from another Set, say.
+func (s *Set) Assign(name, text string, from Origin, place string) error {
+	o := s.byName[name]
+	if o == nil {
+		return fmt.Errorf("there is no option %q", name)
+	}
+	if err := o.set(text, from, place); err != nil {
+		return fmt.Errorf("-%s: %w", name, err)
+	}
+	return nil
+}
 
 // Changed lists the options whose value differs from the default.
 func (s *Set) Changed() []*Option {
