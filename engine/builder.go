@@ -68,6 +68,7 @@ func (b *Builder) real(name string, kind EntryKind, init Init, dims []int) *op.N
 // Param is a trainable tensor.
 func (b *Builder) Param(name string, init Init, dims ...int) *op.Node {
 	n := b.real(name, State, init, dims)
+	b.leaves[n].entry.Param = true
 	if !slices.Contains(b.params, n) {
 		b.params = append(b.params, n)
 	}

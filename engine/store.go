@@ -26,8 +26,10 @@ type Entry struct {
 	Name string
 	Kind EntryKind
 	Desc kernels.Desc
-	mem  Mem
-	sum  uint32 // of a Const's bytes
+	// Param tells a trainable tensor from the other states: optimiser moments, queues, averages.
+	Param bool
+	mem   Mem
+	sum   uint32 // of a Const's bytes
 }
 
 // Store is everything of a run that survives a step: parameters, optimiser states, queues, constants. Programs share it.

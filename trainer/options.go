@@ -33,6 +33,7 @@ type Options struct {
 
 	Splitting
 	Training
+	Start
 	Evaluation
 	Running
 }
@@ -95,7 +96,7 @@ func (o *Options) Check() error {
 	if _, err := evaluate.Selection(o.Metric, o.K, o.Candidates); o.Epochs > 0 && err != nil {
 		return fmt.Errorf("-metric %w", err)
 	}
-	return errors.Join(o.checkSplit(), checkGPU(o.GPU))
+	return errors.Join(o.checkSplit(), o.Start.check(o), checkGPU(o.GPU))
 }
 
 // checkSplit finds what is wrong with the split whatever the data is.
@@ -121,7 +122,7 @@ func (o *Options) dataset() dataset.Options {
 	const none = -1 // 0 would be the default share
 	d := dataset.Options{Path: o.Data, Format: o.Format, Columns: o.Columns, MinRating: o.MinRating, Valid: o.Valid, Unseen: o.Unseen, ValidRatio: none,
 		Split: o.Split, By: o.SplitBy, Ratio: o.SplitRatio, Seed: o.SplitSeed}
-	if o.Select == SelectValid && o.ValidRatio > 0 {
+	if (o.Select == SelectValid || o.TrainOn == trainOnBoth) && o.ValidRatio > 0 {
 		d.ValidRatio = o.ValidRatio
 	}
 	if n := len(o.KCore); n > 0 {

@@ -53,6 +53,7 @@ type Result struct {
 	Groups    *evaluate.Groups   `json:"groups,omitempty"` // of the test split, of validation where there is none
 	TrainTime float64            `json:"train_seconds"`    // in training steps alone
 	WallTime  float64            `json:"wall_seconds"`     // with evaluation, and over all sessions of a resumed run, as train_seconds is
+	Refit     *Refit             `json:"refit,omitempty"`
 }
 
 // run is a job under way.
@@ -102,6 +103,9 @@ func LoadData(ctx context.Context, o Options, console *progress.Console) (*datas
 	d := o.dataset()
 	d.Progress = shown.read
 	data, err := dataset.Load(ctx, d)
+	if err == nil && o.TrainOn == trainOnBoth {
+		data = data.TrainOnValid()
+	}
 	switch {
 	case errors.Is(err, context.Canceled):
 		return nil, fmt.Errorf("%w while the data was read", ErrInterrupted)
@@ -147,6 +151,8 @@ func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Devic
 		if err := r.resume(); err != nil {
 			return res, err
 		}
+	} else if err := r.warmStart(); err != nil {
+		return res, err
 	}
 	if err := r.loop(ctx); err != nil {
 		return res, err
