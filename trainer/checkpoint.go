@@ -104,6 +104,9 @@ type chosen struct {
 	lost    bool     // at has a best epoch, and its parameters are nowhere
 }
 
+// ErrNoCheckpoint says that a run has checkpoints and all of them are damaged.
+var ErrNoCheckpoint = errors.New("no checkpoint can be used")
+
 // choose finds the most advanced whole checkpoint. The best one is newer than the last where the run was killed between the two. Where the best
 // epoch's parameters are lost, and the previous checkpoint is of before that epoch, it is the one to go on from: the epoch is trained again, to
 // the same bits.
@@ -127,7 +130,7 @@ func (r *run) choose() (c chosen, err error) {
 	case c.at == nil && len(c.damaged) == 0:
 		return c, nil
 	case c.at == nil:
-		return c, fmt.Errorf("no checkpoint of %s can be used: %s; make the run again with -config %s and another -out", r.Folder.Path(),
+		return c, fmt.Errorf("%s: %w: %s; make the run again with -config %s and another -out", r.Folder.Path(), ErrNoCheckpoint,
 			strings.Join(reasons, "; "), r.Folder.File(runfolder.Config))
 	case last.missing() && !previous.missing():
 		r.Log.Warn(fmt.Sprintf("%s is missing", r.Folder.File(runfolder.LastCheckpoint)))

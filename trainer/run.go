@@ -394,7 +394,7 @@ func (r *run) evaluateEpoch(ctx context.Context, epoch int) error {
 	case value > r.position.Best:
 		mark = "  best"
 		r.position.Best, r.position.BestEpoch, r.position.Worse = value, epoch, 0
-		if r.position.Lost != nil && value > r.position.Lost.Value {
+		if r.position.Lost != nil && value >= r.position.Lost.Value {
 			r.position.Lost = nil
 		}
 		if err := r.saveBest(); err != nil {

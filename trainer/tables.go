@@ -117,6 +117,21 @@ func (s *TableScorer) Close() error {
 	return s.store.Close()
 }
 
+// Fit fits the run's ItemModel again, which is a pure function of its data and options, and gives what ranks by it.
+func (j Job) Fit(ctx context.Context, data *dataset.Dataset, device engine.Device) (HistoryScorer, error) {
+	j.Resume = true // opens no file of the folder for writing
+	r := &run{Job: j, data: data}
+	defer r.close()
+	if err := r.build(device); err != nil {
+		return nil, err
+	}
+	s, ok := r.scorer.(*itemScorer)
+	if !ok {
+		return nil, fmt.Errorf("%s has no embeddings yet, and %s is trained, not fitted: go on with -resume %s", r.Folder.Path(), r.Name, r.Folder.Path())
+	}
+	return s, r.fit(ctx)
+}
+
 // frozen is the model that has nothing but its tables.
 type frozen struct{ Tables }
 

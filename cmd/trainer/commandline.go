@@ -21,6 +21,7 @@ import (
 	"nearfar/trainer/option"
 	"nearfar/trainer/progress"
 	"nearfar/trainer/runfolder"
+	"nearfar/trainer/sweep"
 )
 
 const defaultModel = "lightgcn"
@@ -29,8 +30,8 @@ const defaultModel = "lightgcn"
 type choice struct {
 	_      struct{} `title:"Model"`
 	Model  string   `flag:"model" default:"lightgcn" help:"what to train; 'trainer models' lists them"`
-	Config string   `flag:"config" help:"YAML file of options by the same names; the command line wins"`
-	Resume string   `flag:"resume" help:"folder of a run to continue, with its own options; -epochs, -patience, -lr and a few others may be given anew"`
+	Config string   `flag:"config" help:"YAML file of options by the same names; the environment and the command line win"`
+	Resume string   `flag:"resume" help:"folder of a run to continue, with its own options; -epochs, -patience, -lr and a few others may be given anew. Or of a sweep"`
 }
 
 // embeddedDefaults gives a model's defaults for a run without -data. The embedded set is 40 times smaller than those that the models' defaults were
@@ -65,20 +66,29 @@ func embeddedDefaults(model string) []any {
 type commandLine struct {
 	choice
 	trainer.Options
-	spec  models.Spec
-	model models.Options
-	set   *option.Set
-	flags *flag.FlagSet
+	several
+	spec     models.Spec
+	model    models.Options
+	set      *option.Set
+	flags    *flag.FlagSet
+	warnings []string // about the environment
 }
 
-// parse reads the arguments in two passes: first which model and which data, then everything.
-func parse(args []string) (*commandLine, error) {
+// environment is the prefix of the variables that are options: TRAINER_LR is -lr. It is the program's name, since NEARFAR_DATA already says to
+// this project's tests where the published data sets are, which is not -data.
+const environment = "TRAINER_"
+
+// parse reads the arguments in two passes: first which model and which data, then everything. environ are variables as os.Environ has them; a
+// run or sweep that is resumed has its own options, and they are not read.
+func parse(args, environ []string) (*commandLine, error) {
 	peek := peekFlags(args, "model", "data", "config", "resume")
 	if run := peek["resume"]; run != "" {
-		if _, err := runfolder.Open(run); err != nil {
+		environ = nil
+		file, err := resumed(run)
+		if err != nil {
 			return nil, misused("-resume: %w", err)
 		}
-		made, err := peekYAML(filepath.Join(run, runfolder.Config), "model")
+		made, err := peekYAML(file, "model")
 		if err != nil {
 			return nil, err
 		}
@@ -86,7 +96,15 @@ func parse(args []string) (*commandLine, error) {
 			return nil, misused("-model %s: the run in %s is of %s; leave -model out", model, run, made["model"])
 		}
 	}
-	files := configFiles(peek)
+	for _, k := range []string{"model", "data", "config"} {
+		if peek[k] == "" {
+			peek[k] = lookup(environ, option.Variable(environment, k))
+		}
+	}
+	files, err := configFiles(peek)
+	if err != nil {
+		return nil, err
+	}
 	for _, path := range files {
 		fromFile, err := peekYAML(path, "model", "data")
 		if err != nil {
@@ -121,8 +139,11 @@ func parse(args []string) (*commandLine, error) {
 			return nil, &usageError{err}
 		}
 	}
+	if c.warnings, err = c.set.LoadEnvironment(environment, environ); err != nil {
+		return nil, &usageError{err}
+	}
 	if c.Resume != peek["resume"] {
-		return nil, misused("resume: %s stands in a configuration; -resume belongs on the command line", c.Resume)
+		return nil, misused("resume: %s stands in a configuration or the environment; -resume belongs on the command line", c.Resume)
 	}
 	if c.Resume != "" {
 		if err := c.checkRenewed(peek["data"] == ""); err != nil {
@@ -132,24 +153,32 @@ func parse(args []string) (*commandLine, error) {
 	if rest := c.flags.Args(); len(rest) > 0 {
 		return nil, misused("unexpected %q: options begin with a dash, and a boolean's value follows =", rest[0])
 	}
-	if err := c.set.Validate(); err != nil {
+	if err := c.check(); err != nil {
 		return nil, &usageError{err}
 	}
+	return c, nil
+}
+
+// check finds values that an option cannot have, alone or beside the others.
+func (c *commandLine) check() error {
+	if err := c.set.Validate(); err != nil {
+		return err
+	}
 	if err := c.Options.Check(); err != nil {
-		return nil, &usageError{err}
+		return err
 	}
 	if m, ok := c.model.(models.Checker); ok {
 		if err := m.Check(); err != nil {
-			return nil, &usageError{err}
+			return err
 		}
 	}
-	return c, nil
+	return c.several.check(c)
 }
 
 // bind makes the command line of a model, with every option at its default.
 func bind(spec models.Spec, embedded bool) (*commandLine, error) {
 	c := &commandLine{spec: spec, model: spec.Options(), flags: flag.NewFlagSet("trainer", flag.ContinueOnError)}
-	structs := []any{&c.choice, &c.Options, c.model}
+	structs := []any{&c.choice, &c.Options, &c.several, c.model}
 	if embedded {
 		structs = append(structs, embeddedDefaults(spec.Name)...)
 	}
@@ -160,24 +189,45 @@ func bind(spec models.Spec, embedded bool) (*commandLine, error) {
 
 // renewable are the options that a resumed run may be given anew: how long it lasts, what it prints, where its data and machine are. With
 // another value of any other, what is in its checkpoint would mean something else: a step another batch, the best epoch another metric.
-var renewable = []string{"epochs", "patience", "warmup", "eval-every", "k", "lr", "threads", "gpu", "require-gpu", "checkpoint-every", "data", "valid", "config", "resume"}
+var renewable = []string{"epochs", "patience", "warmup", "eval-every", "k", "lr", "threads", "gpu", "require-gpu", "checkpoint-every", "data", "valid", "refit", "config", "resume"}
 
-// checkRenewed refuses a resumed run's options that differ from those it was made with and are not renewable.
+// checkRenewed refuses a resumed run's or sweep's options that differ from those it was made with and are not renewable.
 func (c *commandLine) checkRenewed(embedded bool) error {
-	made, err := bind(c.spec, embedded)
+	file, err := resumed(c.Resume)
 	if err != nil {
-		return err
+		return misused("-resume: %w", err)
 	}
-	if err := made.set.LoadYAML(filepath.Join(c.Resume, runfolder.Config)); err != nil {
+	may := renewable
+	if sweep.Is(c.Resume) {
+		may = renewableSweep
+	}
+	changed, was, err := c.changedSince(file, embedded, may)
+	if err != nil {
 		return &usageError{err}
 	}
-	for _, o := range c.set.Options() {
-		was, is := made.set.Lookup(o.Name).Value(), o.Value()
-		if was != is && !slices.Contains(renewable, o.Name) {
-			return misused("-%s %s: the run in %s has %q and keeps it; only these may be given anew: %s", o.Name, is, c.Resume, was, strings.Join(renewable, ", "))
-		}
+	if changed != nil {
+		return misused("-%s %s: what is in %s was made with %q and keeps it; only these may be given anew: %s", changed.Name, changed.Value(), c.Resume, was, strings.Join(may, ", "))
 	}
 	return nil
+}
+
+// changedSince is the first option whose value is not what a file has, those that may differ left out, with the file's value; nil where there is none.
+func (c *commandLine) changedSince(file string, embedded bool, may []string) (changed *option.Option, was string, err error) {
+	made, err := bind(c.spec, embedded)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := made.set.LoadYAML(file); err != nil {
+		return nil, "", err
+	}
+	for _, o := range c.set.Options() {
+		was := made.set.Lookup(o.Name).Value()
+		if was == o.Value() || slices.Contains(may, o.Name) && (o.Name != "random" || c.Random > 0 && made.Random > 0) {
+			continue
+		}
+		return o, was, nil
+	}
+	return nil, "", nil
 }
 
 // open loads the data and opens the device that the command line names. The warning says why it is not the GPU that was asked for.
@@ -189,15 +239,42 @@ func (c *commandLine) open(ctx context.Context, console *progress.Console) (data
 	return data, device, warning, err
 }
 
+// resumed is the file that has the options of a run or a sweep.
+func resumed(path string) (file string, err error) {
+	if sweep.Is(path) {
+		_, err := sweep.Open(path)
+		return filepath.Join(path, sweep.Config), err
+	}
+	folder, err := runfolder.Open(path)
+	if err != nil {
+		return "", err
+	}
+	return folder.File(runfolder.Config), nil
+}
+
 // configFiles are the YAML files that a command line names: a run to resume brings its own.
-func configFiles(peek map[string]string) (files []string) {
+func configFiles(peek map[string]string) (files []string, err error) {
 	if run := peek["resume"]; run != "" {
-		files = append(files, filepath.Join(run, runfolder.Config))
+		file, err := resumed(run)
+		if err != nil {
+			return nil, misused("-resume: %w", err)
+		}
+		files = append(files, file)
 	}
 	if path := peek["config"]; path != "" {
 		files = append(files, path)
 	}
-	return files
+	return files, nil
+}
+
+// lookup finds a variable of an environment.
+func lookup(environ []string, name string) (value string) {
+	for _, entry := range environ {
+		if k, v, _ := strings.Cut(entry, "="); k == name {
+			value = v
+		}
+	}
+	return value
 }
 
 // peekFlags finds string flags before their set is known: -name value, -name=value, with one dash or two.
@@ -265,9 +342,15 @@ func usage(w io.Writer) error {
 	_, err := fmt.Fprint(w, `trainer trains recommenders.
 
   trainer [-model NAME] [-data PATH] [-gpu auto|N|off] [options]   train, evaluate, leave a run
+  trainer -seeds 1,2,3 [-grid "tau=.1,.2;lambda=.05,.1"] ..        several runs over one data set, compared on the validation split
+  trainer -resume FOLDER                                           go on with a run or a sweep that was interrupted
   trainer models                                                   the models and their papers
   trainer -model NAME -help                                        a model's options, defaults, sources
+  trainer evaluate RUN [-data PATH] [options]                      measure a run again, on its data or other data
+  trainer recommend RUN -user U [options]                          the best items for users
   trainer explain -model NAME [-dot]                               the compiled program of a training step, or the loss's graph
+
+Options come from defaults, then a file (-config), then the environment (TRAINER_LR is -lr), then the command line; the last one wins.
 `)
 	return err
 }

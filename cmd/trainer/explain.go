@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
 	"nearfar/engine"
@@ -19,7 +20,7 @@ import (
 func explain(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	isDot := func(a string) bool { return a == "-dot" || a == "--dot" }
 	dot := slices.ContainsFunc(args, isDot)
-	c, err := parse(slices.DeleteFunc(slices.Clone(args), isDot))
+	c, err := parse(slices.DeleteFunc(slices.Clone(args), isDot), os.Environ())
 	if errors.Is(err, flag.ErrHelp) {
 		return c.set.Help(stdout)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,24 +15,6 @@ import (
 
 	"nearfar/trainer/runfolder"
 )
-
-// asTrainer makes this test's binary the trainer.
-const asTrainer = "NEARFAR_TEST_AS_TRAINER"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asTrainer) != "" {
-		main()
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
-
-func process(args ...string) (child *exec.Cmd, output *bytes.Buffer) {
-	child, output = exec.Command(os.Args[0], args...), new(bytes.Buffer)
-	child.Env = append(os.Environ(), asTrainer+"=1")
-	child.Stdout, child.Stderr = output, output
-	return child, output
-}
 
 // Runs that are killed at random moments and resumed leave the bits of one that was not: embeddings, metrics, result. NEARFAR_KILLS=100 kills so
 // many runs; half of the kills wait for an unfinished file.

@@ -1,6 +1,9 @@
 // Command trainer trains recommenders.
 //
 //	trainer -gpu 0 -model sgl -data DATA    train, evaluate, leave a run
+//	trainer -seeds 1,2,3 -grid "tau=.1,.2"  several runs, compared on the validation split
+//	trainer evaluate RUN                    measure a run again
+//	trainer recommend RUN -user U           the best items for a user
 //	trainer models                          the models and their papers
 //	trainer -model sgl -help                that model's options, defaults, sources
 //	trainer explain -model sgl              the compiled program of a training step
@@ -69,10 +72,14 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return train(ctx, args, stdout, stderr)
 	case "models":
 		return listModels(args, stdout)
+	case "evaluate":
+		return measure(ctx, args, stdout, stderr)
+	case "recommend":
+		return recommend(ctx, args, stdout, stderr)
 	case "explain":
 		return explain(ctx, args, stdout, stderr)
 	case "help":
 		return usage(stdout)
 	}
-	return misused("no command %q: train (the default), explain, models, help", name)
+	return misused("no command %q: train (the default), evaluate, recommend, explain, models, help", name)
 }

@@ -118,7 +118,7 @@ func TestConfigurationChoosesModelAndData(t *testing.T) {
 	if err := os.WriteFile("mf.yaml", []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := parse([]string{"-config", "mf.yaml", "-epochs", "7"})
+	c, err := parse([]string{"-config", "mf.yaml", "-epochs", "7"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestConfigurationChoosesModelAndData(t *testing.T) {
 func TestHelpListsEveryOption(t *testing.T) {
 	for _, spec := range models.All() {
 		t.Run(spec.Name, func(t *testing.T) {
-			c, err := parse([]string{"-model", spec.Name})
+			c, err := parse([]string{"-model", spec.Name}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -16,15 +16,16 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"nearfar/engine"
 	"nearfar/trainer"
 	"nearfar/trainer/dataset"
 	"nearfar/trainer/progress"
 	"nearfar/trainer/runfolder"
 )
 
-// train runs one training.
+// train runs one training, or several.
 func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	c, err := parse(args)
+	c, err := parse(args, os.Environ())
 	if errors.Is(err, flag.ErrHelp) {
 		if err := usage(stdout); err != nil {
 			return err
@@ -36,51 +37,79 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	terminal := false
-	if f, ok := stderr.(*os.File); ok {
-		terminal = progress.IsTerminal(f)
+	s := session{console: newConsole(stderr)}
+	if s.data, s.device, s.warning, err = c.open(ctx, s.console); err != nil {
+		return err
 	}
-	console := progress.NewConsole(stderr, terminal)
-	data, device, warning, err := c.open(ctx, console)
+	defer s.device.Close()
+	if c.sweeps() {
+		return c.sweep(ctx, s, stdout)
+	}
+	folder, config, err := c.create(s.data)
 	if err != nil {
 		return err
 	}
-	defer device.Close()
-	folder, config, err := c.create(data)
-	if err != nil {
+	fmt.Fprint(s.console, s.data.String())
+	res, err := c.run(ctx, s, folder, config, c.Resume != "")
+	measured := res.Test != nil || res.Valid != nil || res.TrainTime > 0
+	if err != nil && !(errors.Is(err, trainer.ErrUnkept) && !errors.Is(err, context.Canceled) && measured) {
 		return err
 	}
+	return errors.Join(report(stdout, c, s.data, folder, res), err) // what it measured is not lost with its folder
+}
+
+// session is what the runs of one command share.
+type session struct {
+	data    *dataset.Dataset
+	device  engine.Device
+	warning string // about the device
+	console *progress.Console
+	quiet   bool // the options have been printed
+}
+
+// newConsole shows progress as a bar where w is a terminal.
+func newConsole(w io.Writer) *progress.Console {
+	f, ok := w.(*os.File)
+	return progress.NewConsole(w, ok && progress.IsTerminal(f))
+}
+
+// run trains into a folder, which it locks: a run of its own, one of a sweep, or a refit. It goes on from the folder's checkpoint where resume is
+// set.
+func (c *commandLine) run(ctx context.Context, s session, folder *runfolder.Folder, config []byte, resume bool) (res trainer.Result, err error) {
 	unlocked := folder.Lock()
 	if unlocked != nil && !errors.Is(unlocked, errors.ErrUnsupported) {
-		return unlocked
+		return res, unlocked
 	}
 	defer folder.Unlock()
-	log, closer, err := folder.NewLogger(console, zapcore.InfoLevel)
+	log, closer, err := folder.NewLogger(s.console, zapcore.InfoLevel)
 	if err != nil {
-		return err
+		return res, err
 	}
 	defer closer.Close()
-	if warning != "" {
-		log.Warn(warning)
+	for _, warning := range append(c.warnings, s.warning) {
+		if warning != "" && !s.quiet {
+			log.Warn(warning)
+		}
 	}
 	if unlocked != nil {
 		log.Warn("the run's folder cannot be locked: start no second process on it", zap.Error(unlocked))
 	}
-	fmt.Fprint(console, data.String())
-	log.Info("run", zap.String("model", c.spec.Name), zap.String("data", data.Name), zap.Uint64("seed", c.Seed),
-		zap.String("device", device.Name()), zap.String("folder", folder.Path()))
-	fmt.Fprint(console, c.options())
-	job := trainer.Job{Options: c.Options, Name: c.spec.Name, Model: c.model, Config: config, Console: console, Log: log, Folder: folder, Resume: c.Resume != ""}
-	res, err := job.Run(ctx, data, device)
-	if err != nil {
+	log.Info("run", zap.String("model", c.spec.Name), zap.String("data", s.data.Name), zap.Uint64("seed", c.Seed),
+		zap.String("device", s.device.Name()), zap.String("folder", folder.Path()))
+	log.Debug("options", zap.Any("options", c.origins())) // for the file; people read the lines below
+	if !s.quiet {
+		fmt.Fprint(s.console, c.options())
+	}
+	job := trainer.Job{Options: c.Options, Name: c.spec.Name, Model: c.model, Config: config, Console: s.console, Log: log, Folder: folder, Resume: resume}
+	if res, err = job.Run(ctx, s.data, s.device); err != nil {
 		log.Debug("the run has ended", zap.Error(err)) // for the file; the command's end prints it
-		if !errors.Is(err, trainer.ErrUnkept) || errors.Is(err, context.Canceled) || res.Test == nil && res.Valid == nil && res.TrainTime == 0 {
-			return err
-		}
-		return errors.Join(report(stdout, c, data, folder, res), err) // what it measured is not lost with its folder
+		return res, err
 	}
 	log.Info("done", zap.Int("epoch", res.Epoch), zap.Int("epochs", res.Epochs), zap.Float64("train_seconds", res.TrainTime), zap.Float64("wall_seconds", res.WallTime))
-	return report(stdout, c, data, folder, res)
+	if c.Refit {
+		return c.refit(ctx, s, folder, res)
+	}
+	return res, nil
 }
 
 // create makes the run's folder with its resolved configuration, or opens the one to resume.
@@ -105,7 +134,7 @@ func (c *commandLine) create(data *dataset.Dataset) (*runfolder.Folder, []byte, 
 
 // resolved is the configuration that a run keeps. Its paths are absolute, so that the run can be resumed from another working directory.
 func (c *commandLine) resolved() ([]byte, error) {
-	for _, path := range []*string{&c.Data, &c.Valid} {
+	for _, path := range []*string{&c.Data, &c.Valid, &c.InitFrom} {
 		if *path == "" {
 			continue
 		}
@@ -120,25 +149,6 @@ func (c *commandLine) resolved() ([]byte, error) {
 	c.Out, c.Config, c.Resume = "", "", ""
 	defer func() { c.Out, c.Config, c.Resume = out, config, resume }()
 	return c.set.Resolved()
-}
-
-// options is the resolved configuration as a few lines to read.
-func (c *commandLine) options() string {
-	const width = 110
-	var lines strings.Builder
-	line := "options   "
-	for _, o := range c.set.Options() {
-		if o.Value() == "" {
-			continue
-		}
-		next := " " + o.Name + "=" + o.Value()
-		if len(line)+len(next) > width {
-			lines.WriteString(line + "\n")
-			line = "          "
-		}
-		line += next
-	}
-	return lines.String() + line + "\n"
 }
 
 // reserve makes a new folder called name, or name-2, name-3 and so on: a sweep may start several runs in one second.
@@ -175,6 +185,10 @@ func report(w io.Writer, c *commandLine, data *dataset.Dataset, folder *runfolde
 		columns, users = columns[:1], data.Valid.ActiveUsers()
 	case res.Valid == nil:
 		columns = columns[1:]
+	}
+	if res.Refit != nil {
+		columns = append(columns, column{"refit, test", res.Refit.Test})
+		fmt.Fprintf(w, "refit: trained anew on train and validation for %d epochs, as many as were selected; the run exports its embeddings\n", res.Refit.Epochs)
 	}
 	if err := table(w, c.MetricNames(), columns); err != nil {
 		return err

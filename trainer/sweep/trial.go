@@ -105,7 +105,7 @@ func Inspect(sweep, name string, seed uint64) (Run, error) {
 	case folder.Has(runfolder.Result):
 		r.State = Done
 		return r, folder.ReadResult(&r.Result)
-	case folder.Has(runfolder.LastCheckpoint):
+	case folder.Has(runfolder.LastCheckpoint), folder.Has(runfolder.PreviousCheckpoint):
 		r.State = Saved
 	}
 	return r, nil

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"nearfar/trainer/runfolder"
+)
+
+// lines are the rows of a table, by metric, without blanks.
+func lines(text string) map[string]string {
+	rows := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^ *(\S+@\d+) +(.*?)$`).FindAllStringSubmatch(text, -1) {
+		rows[m[1]] = m[2]
+	}
+	return rows
+}
+
+// A run measures again as it reported, on either split, from its export and from its best checkpoint.
+func TestEvaluate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	mustRun(t, append(quick(t, "lightgcn"), "-epochs", "4", "-lr", "0.05", "-out", path)...)
+	res := result(t, path)
+	for _, tt := range []struct {
+		args   []string
+		values map[string]float64
+		want   string
+	}{
+		{nil, res.Test, "test split"},
+		{[]string{"-split", "valid"}, res.Valid, "train masked"},
+		{[]string{"-checkpoint", "best", "-threads", "1"}, res.Test, "train+valid masked, mean over 30 users"},
+	} {
+		got := mustRun(t, append([]string{"evaluate", path}, tt.args...)...)
+		rows := lines(got.stdout)
+		for name, v := range tt.values {
+			if !strings.Contains(rows[name], digits(v)) {
+				t.Errorf("%v: %s is %q, want %.4f", tt.args, name, rows[name], v)
+			}
+		}
+		if len(rows) < len(tt.values) || !strings.Contains(got.stdout, tt.want) {
+			t.Errorf("%v: no %q, or metrics missing:\n%s", tt.args, tt.want, got.stdout)
+		}
+	}
+	if rows := lines(mustRun(t, "evaluate", path, "-k", "3").stdout); rows["Recall@3"] == "" || rows["Recall@20"] != "" {
+		t.Errorf("-k 3 gives %v", rows)
+	}
+	if got := mustRun(t, "evaluate", path, "-mask", "none"); !strings.Contains(got.stdout, "nothing masked") || lines(got.stdout)["Recall@10"] == digits(res.Test["Recall@10"]) {
+		t.Errorf("-mask none:\n%s", got.stdout)
+	}
+}
+
+// digits is a metric as tables have it.
+func digits(v float64) string { return strconv.FormatFloat(v, 'f', 4, 64) }
+
+// Other data is matched by id, and what is unknown is counted and said.
+func TestEvaluateOtherData(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	mustRun(t, quick(t, "bprmf", "-out", path)...)
+	data := small(t)
+	for file, more := range map[string]string{"train.txt": "stranger 0 new 2\n", "test.txt": "stranger 4\n1 newer\n"} {
+		text := append(read(t, data, file), more...)
+		if err := os.WriteFile(filepath.Join(data, file), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := mustRun(t, "evaluate", path, "-data", data, "-format", "lightgcn")
+	for _, want := range []string{"does not know 1 users of 31, who are left out, and 2 items of 42, which are misses; 0 of its items are not in the data", "mean over 30 users"} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("no %q in\n%s", want, got.stdout)
+		}
+	}
+}
+
+// A refitted run is measured by what it exports; -checkpoint has what was selected.
+func TestEvaluateRefitted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	mustRun(t, append(quick(t, "lightgcn"), "-lr", "0.05", "-refit", "-out", path)...)
+	res := result(t, path)
+	for _, tt := range []struct {
+		args   []string
+		values map[string]float64
+	}{{nil, res.Refit.Test}, {[]string{"-checkpoint", "best"}, res.Test}} {
+		rows := lines(mustRun(t, append([]string{"evaluate", path}, tt.args...)...).stdout)
+		for name, v := range tt.values {
+			if rows[name] != digits(v) {
+				t.Errorf("%v: %s is %s, want %.4f", tt.args, name, rows[name], v)
+			}
+		}
+	}
+}
+
+func TestFinishedMisuse(t *testing.T) {
+	run, unfinished := filepath.Join(t.TempDir(), "run"), filepath.Join(t.TempDir(), "unfinished")
+	mustRun(t, quick(t, "bprmf", "-out", run)...)
+	if _, err := runfolder.Create(unfinished, []byte("model: bprmf\n")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		args   []string
+		misuse bool
+		want   string
+	}{
+		{"no run", []string{"evaluate"}, true, "trainer evaluate RUN"},
+		{"an option first", []string{"recommend", "-user", "1"}, true, "trainer recommend RUN"},
+		{"not a run", []string{"evaluate", t.TempDir()}, true, "is not a run"},
+		{"unfinished", []string{"evaluate", unfinished}, false, "-resume " + unfinished},
+		{"training", []string{"evaluate", run, "-lr", "1"}, true, "-lr says how a model is trained"},
+		{"unknown option", []string{"evaluate", run, "-maks", "none"}, true, "did you mean -mask?"},
+		{"not a split", []string{"evaluate", run, "-split", "train"}, true, "test or valid"},
+		{"stray argument", []string{"evaluate", run, "-k", "5", "stray"}, true, `unexpected "stray"`},
+		{"not a choice", []string{"evaluate", run, "-checkpoint=first"}, true, "export, best or last"},
+		{"to whom", []string{"recommend", run}, true, "to whom?"},
+		{"to two", []string{"recommend", run, "-user", "1", "-all"}, true, "to whom?"},
+		{"unknown user", []string{"recommend", run, "-user", "1,29x"}, false, `no user "29x" (did you mean 29?)`},
+		{"unknown item", []string{"recommend", run, "-history", "0,seven"}, false, `no item "seven"`},
+		{"k", []string{"recommend", run, "-user", "1", "-k", "0"}, true, "at least 1"},
+		{"format", []string{"recommend", run, "-all", "-out", "recs.csv"}, true, ".tsv or .jsonl"},
+		{"no file", []string{"recommend", run, "-users", "absent.txt"}, false, "absent.txt"},
+		{"measures", []string{"recommend", run, "-user", "1", "-mask", "none"}, true, "-mask"},
+		{"moved data", []string{"recommend", run, "-user", "1", "-data", "absent"}, false, "-include-seen"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := runCommand(t, tt.args...)
+			var wrong *usageError
+			if got.err == nil || !strings.Contains(got.err.Error(), tt.want) || errors.As(got.err, &wrong) != tt.misuse {
+				t.Errorf("%v gives %v (misuse wanted: %t), want %q", tt.args, got.err, tt.misuse, tt.want)
+			}
+		})
+	}
+	for _, name := range []string{"evaluate", "recommend"} {
+		if got := mustRun(t, name, "-help"); !strings.Contains(got.stdout, "trainer "+name+" RUN") || !strings.Contains(got.stdout, "\n  -") {
+			t.Errorf("%s -help prints\n%s", name, got.stdout)
+		}
+		if got := mustRun(t, "help"); !strings.Contains(got.stdout, "trainer "+name+" RUN") {
+			t.Errorf("the usage lacks %s", name)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"nearfar/trainer"
+	"nearfar/trainer/runfolder"
+)
+
+// tensors are the bytes of a run's embeddings, without the header.
+func tensors(t *testing.T, elements ...string) (all []byte) {
+	t.Helper()
+	_, entries, err := runfolder.ReadSafetensors(filepath.Join(append(elements, runfolder.Embeddings)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		all = append(all, e.Data...)
+	}
+	return all
+}
+
+// -refit trains as many epochs as were selected on train and validation; its embeddings are exported and its test metrics stand beside. Its own
+// folder is an ordinary run that its configuration repeats.
+func TestRefit(t *testing.T) {
+	plain, path, again := filepath.Join(t.TempDir(), "plain"), filepath.Join(t.TempDir(), "run"), filepath.Join(t.TempDir(), "again")
+	args := append(quick(t, "lightgcn"), "-epochs", "6", "-lr", "0.05")
+	mustRun(t, append(args, "-out", plain)...)
+	got := mustRun(t, append(args, "-refit", "-out", path)...)
+	was, res, refit := result(t, plain), result(t, path), result(t, path, trainer.Refitted)
+	if !maps.Equal(was.Test, res.Test) || !maps.Equal(was.Valid, res.Valid) || was.Epoch != res.Epoch {
+		t.Errorf("-refit changes the selected run from %+v to %+v", was, res)
+	}
+	if res.Refit == nil || res.Refit.Epochs != res.Epoch || !maps.Equal(res.Refit.Test, refit.Test) || refit.Epochs != res.Epoch || refit.Valid != nil {
+		t.Errorf("epoch %d was selected, refit: %+v, its own result %+v", res.Epoch, res.Refit, refit)
+	}
+	if maps.Equal(res.Refit.Test, res.Test) {
+		t.Error("more training data has changed nothing")
+	}
+	if !bytes.Equal(tensors(t, path), tensors(t, path, trainer.Refitted)) || bytes.Equal(tensors(t, path), tensors(t, plain)) {
+		t.Error("the run does not export the refit's embeddings")
+	}
+	if !strings.Contains(got.stdout, "refit, test") || !strings.Contains(got.stdout, "anew on train and validation") {
+		t.Errorf("the table does not name the refit:\n%s", got.stdout)
+	}
+	mustRun(t, "-config", filepath.Join(path, trainer.Refitted, runfolder.Config), "-out", again)
+	if !bytes.Equal(tensors(t, again), tensors(t, path)) {
+		t.Error("the refit's configuration does not repeat it")
+	}
+	// A run that has ended may be refitted later.
+	mustRun(t, "-resume", plain, "-refit")
+	if !bytes.Equal(tensors(t, plain), tensors(t, path)) {
+		t.Error("refitted later, the embeddings are others")
+	}
+}
+
+// An interrupted refit goes on by resuming the run.
+func TestRefitInterrupted(t *testing.T) {
+	whole, parts := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "parts")
+	args := append(quick(t, "lightgcn", "-refit"), "-epochs", "60", "-patience", "0", "-lr", "1e-9", "-metric", "Recall@50")
+	mustRun(t, append(args, "-out", whole)...)
+	if e := result(t, whole).Epoch; e > 60 || e < 1 {
+		t.Fatalf("epoch %d", e)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		for ctx.Err() == nil {
+			if _, err := os.Stat(filepath.Join(parts, trainer.Refitted, runfolder.LogFile)); err == nil {
+				cancel()
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	var stdout, stderr bytes.Buffer
+	err := command(ctx, append(args, "-out", parts), &stdout, &stderr)
+	if !errors.Is(err, trainer.ErrInterrupted) || !strings.HasSuffix(err.Error(), "-resume "+parts) {
+		t.Fatalf("it ends with %v", err)
+	}
+	mustRun(t, "-resume", parts)
+	if !bytes.Equal(tensors(t, whole), tensors(t, parts)) {
+		t.Error("resumed, a refit ends with other bits")
+	}
+}
+
+// Of a grid the best trial alone is refitted, under every seed.
+func TestGridRefitsTheBest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sweep")
+	got := mustRun(t, quick(t, "bprmf", "-grid", "lr=.001,.05", "-seeds", "1,2", "-refit", "-out", path)...)
+	refitted, err := filepath.Glob(filepath.Join(path, "*", trainer.Refitted))
+	if err != nil || len(refitted) != 2 || filepath.Base(filepath.Dir(refitted[0]))[:3] != filepath.Base(filepath.Dir(refitted[1]))[:3] {
+		t.Fatalf("refitted: %v (%v)", refitted, err)
+	}
+	best := filepath.Base(filepath.Dir(refitted[0]))[2:3]
+	if !strings.Contains(got.stdout, "best on the validation split: trial "+best) || !strings.Contains(got.stdout, "refit, test s2") {
+		t.Errorf("trial %s was refitted:\n%s", best, got.stdout)
+	}
+	if res := result(t, filepath.Dir(refitted[1])); res.Refit == nil {
+		t.Errorf("no refit in %+v", res)
+	}
+}
