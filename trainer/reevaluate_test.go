@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"context"
 	"maps"
 	"path/filepath"
 	"strings"
@@ -165,5 +166,57 @@ func TestReadTablesRefuses(t *testing.T) {
 	}
 	if _, err := ReadTables(j.Folder); err == nil || !strings.Contains(err.Error(), "2 ids") {
 		t.Errorf("ids that are too few give %v", err)
+	}
+}
+
+// historical ranks each user by their training items alone.
+type historical struct {
+	HistoryScorer
+	train *dataset.Interactions
+}
+
+func (h historical) Score(ctx context.Context, users []int32, out []float32) error {
+	n := h.Items()
+	for row, u := range users {
+		if err := h.ScoreHistory(ctx, h.train.Of(int(u)), out[row*n:(row+1)*n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Ranked by their history, users get what they would have got as users that the model knows, or nearly.
+func TestHistoryRanksLikeTheUser(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	j := newJob(t, "lightgcn", path, "-epochs", "6", "-select", "last")
+	if _, err := j.mustRun(t, t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	data, err := LoadData(t.Context(), j.Options, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := ReadTables(j.Folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	device := cpu.New(0, kernelset.Best())
+	defer device.Close()
+	s, err := NewTableScorer(t.Context(), device, tables)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var recall [2]float64
+	for i, scorer := range []evaluate.Scorer{s, historical{s, data.Train}} {
+		report, err := Evaluate(t.Context(), scorer, data, "test", j.Options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		recall[i] = values(report)["Recall@20"]
+	}
+	t.Logf("Recall@20 %.4f by the users' embeddings, %.4f by their histories", recall[0], recall[1])
+	if recall[1] < .8*recall[0] {
+		t.Errorf("Recall@20 falls from %.4f to %.4f", recall[0], recall[1])
 	}
 }

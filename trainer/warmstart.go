@@ -33,6 +33,7 @@ func OpenFinal(path string) (*runfolder.Folder, error) {
 type former struct {
 	users, items map[string]int
 	states       map[string]runfolder.Entry
+	data         uint32 // checksum of what it was trained on, and its splits
 }
 
 // readFormer reads the run of a model at path. Its best checkpoint is what it reported; without a selection that is the last one.
@@ -65,13 +66,14 @@ func readFormer(path, model string) (f former, err error) {
 	if !folder.Has(file) {
 		file = runfolder.LastCheckpoint
 	}
-	entries, err := runfolder.ReadCheckpoint(folder.File(file), nil)
+	var at position
+	entries, err := runfolder.ReadCheckpoint(folder.File(file), &at)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, fmt.Errorf("-init-from: %s has no checkpoint, and so no parameters to start from: does its model train?", folder.Path())
 	} else if err != nil {
 		return f, fmt.Errorf("-init-from: %w", err)
 	}
-	f.states = map[string]runfolder.Entry{}
+	f.data, f.states = at.Data, map[string]runfolder.Entry{}
 	for _, e := range entries {
 		f.states[e.Name] = e
 	}
@@ -95,6 +97,9 @@ func (r *run) warmStart() error {
 	users, items := r.data.Users(), r.data.Items()
 	r.Log.Info(fmt.Sprintf("starting from %s: it knows %d users of %d and %d items of %d; the others begin with %s", r.Options.InitFrom,
 		known[0], users, known[1], items, map[string]string{"mean": "their mean", "init": "the initialisation"}[r.Options.InitNew]))
+	if f.data != r.position.Data && r.data.Valid.Len()+r.data.Test.Len() > 0 {
+		r.Log.Warn("the former run was made on other data, or on another split: it may have been trained on what is now held out, and metrics are then too high")
+	}
 	for _, e := range r.store.Entries() {
 		if !e.Param {
 			continue

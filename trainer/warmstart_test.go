@@ -125,6 +125,9 @@ func TestWarmStart(t *testing.T) {
 			if !strings.Contains(said, "it knows 11 users of 14 and 20 items of 22") || !strings.Contains(said, "parameter embedding: 31 rows copied by id, 5 new") {
 				t.Errorf("the counts are not said:\n%s", said)
 			}
+			if !strings.Contains(said, "may have been trained on what is now held out") {
+				t.Errorf("other data is not warned of:\n%s", said)
+			}
 			mean, _, _, _, err := start(t, newJob(t, model, "", append(args, "-init-from", path, "-init-new", "mean")...))
 			if err != nil {
 				t.Fatal(err)
@@ -179,6 +182,9 @@ func TestWarmStartTrains(t *testing.T) {
 	former, err := newJob(t, "bprmf", path).mustRun(t, t.Context())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, _, _, said, err := start(t, newJob(t, "bprmf", "", "-init-from", path)); err != nil || strings.Contains(said, "held out") {
+		t.Errorf("the same data and split are warned of (%v):\n%s", err, said)
 	}
 	whole, parts := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "parts")
 	res, err := newJob(t, "bprmf", whole, "-init-from", path, "-select", "last").mustRun(t, t.Context())
