@@ -226,3 +226,17 @@ func TestAttributeMask(t *testing.T) {
 		t.Errorf("%q, %v", text, err)
 	}
 }
+
+// TestBatchIsNoLargerThanTheData: rows beyond the data would be padding in every array of a step.
+func TestBatchIsNoLargerThanTheData(t *testing.T) {
+	train, _ := blocks(t, 20, 30, 2)
+	m := made[*bprmf](t, "bprmf", Data{Train: train, Seed: 1}, "-batch=1048576")
+	if got := m.StepsPerEpoch(); got != 1 {
+		t.Errorf("%d steps an epoch", got)
+	}
+	for _, p := range m.triples.Ports() {
+		if rows := p.Desc.Dim[0]; p.Name == "user" && rows != train.Len() {
+			t.Errorf("%d rows for %d interactions", rows, train.Len())
+		}
+	}
+}

@@ -50,8 +50,9 @@ func newTable(o EmbeddingOptions, d Data, distinct bool) (table, error) {
 	if d.Train.Len() == 0 {
 		return t, fmt.Errorf("the data has no training interaction")
 	}
+	t.Batch = min(o.Batch, d.Train.Len()) // more rows would be padding, which is computed and then weighs nothing
 	var err error
-	t.triples, err = sample.NewPairwise(d.Train, o.Batch, d.Seed, sample.Options{Scheme: o.Sampling, Reduce: o.Reduce, Nodes: true, Distinct: distinct,
+	t.triples, err = sample.NewPairwise(d.Train, t.Batch, d.Seed, sample.Options{Scheme: o.Sampling, Reduce: o.Reduce, Nodes: true, Distinct: distinct,
 		Candidates: o.NumNegatives * o.HardNegatives, Negative: o.NegativeSampling, Alpha: o.NegativeAlpha})
 	return t, err
 }

@@ -38,13 +38,15 @@ type Job struct {
 
 // Result is what a run found.
 type Result struct {
-	Model  string    `json:"model"`
-	Data   string    `json:"data"`
-	Seed   uint64    `json:"seed"`
-	Device string    `json:"device"`
-	Select Selection `json:"select"`
-	Epoch  int       `json:"epoch"`  // whose parameters are reported
-	Epochs int       `json:"epochs"` // that were run
+	Model string `json:"model"`
+	Data  string `json:"data"`
+	// Checksum is the data's, as the data report prints it: results of one checksum are of the same interactions.
+	Checksum string    `json:"data_checksum"`
+	Seed     uint64    `json:"seed"`
+	Device   string    `json:"device"`
+	Select   Selection `json:"select"`
+	Epoch    int       `json:"epoch"`  // whose parameters are reported
+	Epochs   int       `json:"epochs"` // that were run
 	// Lost is an epoch that was better than the reported one, whose checkpoint was damaged.
 	Lost      *lostBest          `json:"lost_best,omitempty"`
 	Valid     map[string]float64 `json:"valid,omitempty"`
@@ -147,6 +149,7 @@ func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Devic
 	if err := r.build(device); err != nil {
 		return res, err
 	}
+	res.Checksum = fmt.Sprintf("%08x", r.position.Data)
 	if j.Resume {
 		if err := r.resume(); err != nil {
 			return res, err

@@ -52,6 +52,9 @@ func TestSeeds(t *testing.T) {
 	if n := strings.Count(got.stderr, "data       "); n != 1 {
 		t.Errorf("the data was read %d times", n)
 	}
+	if sum := result(t, path, "s1").Checksum; !regexp.MustCompile(`checksum +` + sum + `\n`).MatchString(got.stderr) {
+		t.Errorf("the result's data has the checksum %q:\n%s", sum, got.stderr)
+	}
 	var recall []float64
 	for _, seed := range []string{"1", "2", "3"} {
 		alone := filepath.Join(t.TempDir(), "alone")
