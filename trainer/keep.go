@@ -21,7 +21,7 @@ type failure struct {
 }
 
 // keep takes note of how a write has ended. A run does not end because its disk is full or its folder is gone: what cannot be written is said once for
-// each cause, tried again at the next occasion, and counted until it succeeds.
+// each cause, and tried again at the next occasion; what is left at the end is in unwritten.
 func (r *run) keep(file string, err error) {
 	former := r.unkept[file]
 	switch {
@@ -30,7 +30,7 @@ func (r *run) keep(file string, err error) {
 		delete(r.unkept, file)
 	case err == nil:
 	case former == nil || cause(former.err) != cause(err):
-		r.Log.Warn(fmt.Sprintf("%s cannot be written: the run goes on, and tries again", file), zap.Error(err))
+		r.Log.Warn(fmt.Sprintf("%s cannot be written: the run goes on", file), zap.Error(err))
 		fallthrough
 	default:
 		if former == nil {
@@ -56,10 +56,15 @@ func (r *run) unwritten() error {
 	if len(r.unkept) == 0 {
 		return nil
 	}
-	var all []string
+	files := map[string][]string{} // by what went wrong
 	for _, file := range slices.Sorted(maps.Keys(r.unkept)) {
-		f := r.unkept[file]
-		all = append(all, fmt.Sprintf("%s (tried %d times: %v)", file, f.times, f.err))
+		why := cause(r.unkept[file].err)
+		files[why] = append(files[why], file)
 	}
-	return fmt.Errorf("the run has ended, but this of it %w in %s: %s", ErrUnkept, r.Folder.Path(), strings.Join(all, "; "))
+	var all []string
+	for _, why := range slices.Sorted(maps.Keys(files)) {
+		all = append(all, fmt.Sprintf("%s (%s)", strings.Join(files[why], ", "), why))
+	}
+	return fmt.Errorf("the run has ended, but this of it %w in %s: %s; once that is mended, -resume %s goes on from what is there",
+		ErrUnkept, r.Folder.Path(), strings.Join(all, "; "), r.Folder.Path())
 }
