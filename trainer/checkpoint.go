@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 	"nearfar/trainer/runfolder"
 )
 
-// lostBest is an epoch that was the best one and whose parameters no checkpoint holds any more.
+// lostBest is an epoch that was the best one and whose parameters no checkpoint holds any more. Patience goes on counting from it, so that the run ends
+// where it would have ended; an epoch that is better still is then the one that would have been selected.
 type lostBest struct {
 	Epoch int     `json:"epoch"`
 	Value float64 `json:"value"` // of the selection metric
@@ -49,7 +51,7 @@ func (r *run) saveBest() error {
 	if err != nil {
 		return err
 	}
-	r.best, r.bestPosition = states, r.position
+	r.best, r.bestPosition = states, r.position.clone()
 	if r.Folder != nil {
 		r.write(runfolder.BestCheckpoint, r.position, states, constants)
 	}
@@ -71,6 +73,12 @@ func (r *run) write(file string, header position, states []engine.Saved, constan
 	return err == nil
 }
 
+// clone is a position that goes on by itself.
+func (p position) clone() position {
+	p.Sums = slices.Clone(p.Sums)
+	return p
+}
+
 // A saved is a checkpoint that was read, or why it cannot be used.
 type saved struct {
 	file string
@@ -80,6 +88,11 @@ type saved struct {
 }
 
 func (s *saved) missing() bool { return errors.Is(s.err, fs.ErrNotExist) }
+
+// damaged tells whether the file itself is at fault. One of a newer program, or one that the system cannot read now, is not: it may be whole.
+func (s *saved) damaged() bool {
+	return errors.Is(s.err, runfolder.ErrCorrupt) || errors.Is(s.err, runfolder.ErrTruncated) || errors.Is(s.err, runfolder.ErrFormat)
+}
 
 func (r *run) read(file string) *saved {
 	s := &saved{file: file}
@@ -111,6 +124,7 @@ var ErrNoCheckpoint = errors.New("no checkpoint can be used")
 // epoch's parameters are lost, and the previous checkpoint is of before that epoch, it is the one to go on from: the epoch is trained again, to
 // the same bits.
 func (r *run) choose() (c chosen, err error) {
+	steps := uint64(r.model.StepsPerEpoch())
 	last, best := r.read(runfolder.LastCheckpoint), r.read(runfolder.BestCheckpoint)
 	previous := &saved{file: runfolder.PreviousCheckpoint, err: fs.ErrNotExist}
 	if last.err != nil || best.err != nil || best.BestEpoch != last.BestEpoch {
@@ -121,9 +135,13 @@ func (r *run) choose() (c chosen, err error) {
 		if s.err == nil && (c.at == nil || s.Step > c.at.Step) {
 			c.at = s
 		}
-		if s.err != nil && !s.missing() {
+		switch {
+		case s.err == nil || s.missing():
+		case s.damaged():
 			c.damaged = append(c.damaged, s)
 			reasons = append(reasons, s.err.Error())
+		default:
+			return c, fmt.Errorf("%w: it is left as it is; where it cannot be made readable, move it away, and the run goes on from another checkpoint", s.err)
 		}
 	}
 	switch {
@@ -138,8 +156,12 @@ func (r *run) choose() (c chosen, err error) {
 	if c.at.BestEpoch == 0 {
 		return c, nil
 	}
-	if best.err == nil && best.BestEpoch == c.at.BestEpoch {
+	switch {
+	case best.err == nil && best.BestEpoch == c.at.BestEpoch:
 		c.best = best
+		return c, nil
+	case c.at.Step == uint64(c.at.BestEpoch)*steps: // it is the best epoch's own
+		c.best = c.at
 		return c, nil
 	}
 	if best.missing() {
@@ -152,7 +174,7 @@ func (r *run) choose() (c chosen, err error) {
 	return c, nil
 }
 
-// resume puts back what the folder's checkpoints hold and drops the metrics that came after them.
+// resume puts back what the folder's checkpoints hold and drops the metrics that came after them. Without a checkpoint the run begins anew.
 func (r *run) resume() error {
 	if n, err := r.Folder.RemoveTemporaries(); err != nil || n > 0 {
 		r.Log.Info("unfinished files of a killed process are removed", zap.Int("files", n), zap.Error(err))
@@ -166,6 +188,9 @@ func (r *run) resume() error {
 		if r.train != nil {
 			r.Log.Info(fmt.Sprintf("%s has no checkpoint: the run was ended before its first, and starts from the beginning", r.Folder.Path()))
 		}
+		if err := r.warmStart(); err != nil {
+			return err
+		}
 	} else {
 		if err := r.goOn(c); err != nil {
 			return err
@@ -177,7 +202,14 @@ func (r *run) resume() error {
 		_, err := fmt.Sscan(fmt.Sprint(event["epoch"]), &epoch)
 		return err == nil && epoch <= done && (event["event"] != "evaluate" || epoch <= r.position.Evaluated)
 	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case err == nil || errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, runfolder.ErrCorrupt):
+		r.Log.Warn(fmt.Sprintf("%v: it is set aside as %s.damaged, with the metrics of the epochs so far", err, runfolder.MetricsFile))
+		if err := r.Folder.SetAside(runfolder.MetricsFile); err != nil {
+			return err
+		}
+	default:
 		return err
 	}
 	if len(r.Config) > 0 { // a second interruption goes on with the options of this one
@@ -216,18 +248,21 @@ func (r *run) goOn(c chosen) error {
 	at.Device = r.position.Device
 	if c.lost {
 		r.Log.Warn(fmt.Sprintf("the parameters of the best epoch so far, %d with %s %.4f, are lost: the run goes on and selects among the epochs from here; "+
-			"its result says so unless one of them is better. To have them again, make the run again with -config %s and another -out",
+			"its result says so unless one of them is better still. To have them again, make the run again with -config %s and another -out",
 			at.BestEpoch, r.Options.Metric, at.Best, r.Folder.File(runfolder.Config)))
 		if at.Lost == nil || at.Best > at.Lost.Value {
 			at.Lost = &lostBest{at.BestEpoch, at.Best}
 		}
-		at.Best, at.BestEpoch, at.Worse = math.Inf(-1), 0, 0
-		if steps := uint64(r.model.StepsPerEpoch()); at.Step%steps == 0 {
-			at.Evaluated = min(at.Evaluated, int(at.Step/steps)-1) // what is there is the first candidate
+		at.Best, at.BestEpoch = math.Inf(-1), 0
+		if steps := uint64(r.model.StepsPerEpoch()); at.Step%steps == 0 && at.Evaluated == int(at.Step/steps) { // what is there is the first candidate
+			if at.Evaluated > r.Options.Warmup && at.Worse > 0 { // it has counted, and will again
+				at.Worse--
+			}
+			at.Evaluated--
 		}
 	}
 	if c.best != nil {
-		r.best, r.bestPosition = c.best.states, c.best.position
+		r.best, r.bestPosition = c.best.states, c.best.position.clone()
 	}
 	r.position, r.onDisk = at, at.Step
 	return nil

@@ -23,6 +23,12 @@ type failure struct {
 // keep takes note of how a write has ended. A run does not end because its disk is full or its folder is gone: what cannot be written is said once for
 // each cause, and tried again at the next occasion; what is left at the end is in unwritten.
 func (r *run) keep(file string, err error) {
+	if r.Folder != nil {
+		if n := r.Folder.Restored(); n > r.restored {
+			r.restored = n
+			r.Log.Warn(fmt.Sprintf("%s was removed and is there again: what this run has written before and does not write again is lost", r.Folder.Path()))
+		}
+	}
 	former := r.unkept[file]
 	switch {
 	case err == nil && former != nil:

@@ -10,6 +10,9 @@ import (
 	"syscall"
 	"testing"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"nearfar/trainer/runfolder"
 )
 
@@ -65,6 +68,63 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// A run that is interrupted and could not keep its best epoch says so: it is not one that goes on as if nothing had happened.
+func TestInterruptedWithoutItsBest(t *testing.T) {
+	j := newJob(t, "bprmf", filepath.Join(t.TempDir(), "run"))
+	full := true
+	j.Folder.Through(func(name string, w io.Writer) io.Writer {
+		if name == runfolder.BestCheckpoint {
+			return fullDisk{w, &full}
+		}
+		return w
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	j.OnStep = func(next uint64) {
+		if next == 40 {
+			cancel()
+		}
+	}
+	if _, err := j.mustRun(t, ctx); !errors.Is(err, ErrUnkept) || errors.Is(err, ErrInterrupted) {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
+// A best checkpoint that is written again later stands where its epoch ended, not in the middle of the next one.
+func TestBestIsWrittenAgain(t *testing.T) {
+	whole, path := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "run")
+	if _, err := newJob(t, "bprmf", whole).mustRun(t, t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	j := newJob(t, "bprmf", path)
+	full := true
+	j.Folder.Through(func(name string, w io.Writer) io.Writer {
+		if name == runfolder.BestCheckpoint {
+			return fullDisk{w, &full}
+		}
+		return w
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	j.OnStep = func(next uint64) {
+		if next == 40 { // of 29 an epoch
+			full = false
+			cancel()
+		}
+	}
+	if _, err := j.mustRun(t, ctx); !errors.Is(err, ErrInterrupted) {
+		t.Fatal(err)
+	}
+	for _, file := range []string{runfolder.LastCheckpoint, runfolder.PreviousCheckpoint} {
+		if err := os.Truncate(j.Folder.File(file), 9); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.OnStep, j.Resume = nil, true
+	if _, err := j.mustRun(t, t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	compareMetrics(t, whole, path)
+}
+
 // A folder that is removed under a run is there again at its end, with everything but the log.
 func TestLostFolder(t *testing.T) {
 	whole, path := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "run")
@@ -76,6 +136,8 @@ func TestLostFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer j.Folder.Unlock()
+	core, log := observer.New(zap.WarnLevel)
+	j.Log = zap.New(core)
 	steps := 0
 	j.OnStep = func(uint64) {
 		if steps++; steps == 40 {
@@ -90,6 +152,9 @@ func TestLostFolder(t *testing.T) {
 	compareMetrics(t, whole, path)
 	if !bytes.Equal(embeddings(t, whole), embeddings(t, path)) {
 		t.Error("the embeddings differ")
+	}
+	if said := log.FilterMessageSnippet("was removed and is there again").Len(); said != 1 {
+		t.Errorf("it is said %d times", said)
 	}
 	for _, file := range []string{runfolder.Config, runfolder.LastCheckpoint, runfolder.BestCheckpoint, runfolder.Result} {
 		if !j.Folder.Has(file) {

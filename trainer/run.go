@@ -78,6 +78,7 @@ type run struct {
 	saved        time.Time           // when a checkpoint was last tried
 	onDisk       uint64              // the step of the last checkpoint; 0: there is none, or of no step
 	unkept       map[string]*failure // by file
+	restored     int                 // how often the folder was made again
 }
 
 // position is where a run stands: with the State entries of its Store, all that a checkpoint needs.
@@ -147,7 +148,7 @@ func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Devic
 	res := Result{Model: j.Name, Data: data.Name, Seed: j.Options.Seed, Device: device.Name(), Select: j.Options.Select}
 	defer r.close()
 	if err := r.build(device); err != nil {
-		return res, err
+		return res, notStarted{err}
 	}
 	res.Checksum = fmt.Sprintf("%08x", r.position.Data)
 	if j.Resume {
@@ -155,7 +156,7 @@ func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Devic
 			return res, err
 		}
 	} else if err := r.warmStart(); err != nil {
-		return res, err
+		return res, notStarted{err}
 	}
 	if err := r.loop(ctx); err != nil {
 		return res, err
@@ -165,6 +166,14 @@ func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Devic
 	}
 	return res, r.unwritten()
 }
+
+// ErrNotStarted says that a run could not begin with these options and this data: its folder has nothing that was trained.
+var ErrNotStarted = errors.New("the run has not started")
+
+type notStarted struct{ error }
+
+func (e notStarted) Is(target error) bool { return target == ErrNotStarted }
+func (e notStarted) Unwrap() error        { return e.error }
 
 // build makes the model's programs over one Store.
 func (r *run) build(device engine.Device) (err error) {
@@ -314,6 +323,9 @@ func (r *run) interrupted(err error) error {
 			from = fmt.Sprintf("goes on from step %d with -resume %s", r.onDisk, r.Folder.Path())
 		}
 		return fmt.Errorf("interrupted at step %d, which %w: the run %s: %w", r.position.Step, ErrUnkept, from, r.unkept[runfolder.LastCheckpoint].err)
+	case r.unkept[runfolder.BestCheckpoint] != nil:
+		return fmt.Errorf("interrupted at step %d; the best epoch, %d, %w: -resume %s goes on without it: %w", r.position.Step, r.position.BestEpoch, ErrUnkept,
+			r.Folder.Path(), r.unkept[runfolder.BestCheckpoint].err)
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%w at step %d: go on with -resume %s", ErrInterrupted, r.position.Step, r.Folder.Path())
 	}
@@ -396,9 +408,12 @@ func (r *run) evaluateEpoch(ctx context.Context, epoch int) error {
 	case r.Options.Select == SelectLast:
 	case value > r.position.Best:
 		mark = "  best"
-		r.position.Best, r.position.BestEpoch, r.position.Worse = value, epoch, 0
-		if r.position.Lost != nil && value >= r.position.Lost.Value {
-			r.position.Lost = nil
+		r.position.Best, r.position.BestEpoch = value, epoch
+		switch lost := r.position.Lost; {
+		case lost == nil || value > lost.Value:
+			r.position.Lost, r.position.Worse = nil, 0
+		case epoch > r.Options.Warmup:
+			r.position.Worse++
 		}
 		if err := r.saveBest(); err != nil {
 			return err

@@ -194,6 +194,14 @@ func TestWarmStartTrains(t *testing.T) {
 	if res.Test["Recall@20"] == former.Test["Recall@20"] {
 		t.Error("three more epochs have changed nothing")
 	}
+	killed := newJob(t, "bprmf", filepath.Join(t.TempDir(), "killed"), "-init-from", path, "-select", "last") // before its first checkpoint
+	killed.Resume = true
+	if _, err := killed.mustRun(t, t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(embeddings(t, whole), embeddings(t, killed.Folder.Path())) {
+		t.Error("killed before its first checkpoint and resumed, a warm start ends with other bits")
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	j := newJob(t, "bprmf", parts, "-init-from", path, "-select", "last")
 	j.OnStep = func(next uint64) {

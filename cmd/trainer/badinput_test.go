@@ -133,7 +133,10 @@ func TestBadInput(t *testing.T) {
 		{"-split temporal", false, "no times"},
 		{"-data FILE", false, "no validation split"}, // a tenth of seven interactions is none
 		{"-data FOLDER/absent", false, "no such file or folder"},
-		{"-resume " + newer, true, "layout 999; this program reads"},
+		{"-model sgl -attributes", false, "attribute"},
+		{"-init-from FOLDER/absent", false, "-init-from"},
+		{"-resume FOLDER", false, "is not a run"},
+		{"-resume " + newer, false, "layout 999; this program reads"},
 		{"-out FILE/run", false, "train.txt"}, // below a file nothing can be written
 	} {
 		t.Run(tt.args, func(t *testing.T) {

@@ -86,7 +86,7 @@ func parse(args, environ []string) (*commandLine, error) {
 		environ = nil
 		file, err := resumed(run)
 		if err != nil {
-			return nil, misused("-resume: %w", err)
+			return nil, fmt.Errorf("-resume: %w", err)
 		}
 		made, err := peekYAML(file, "model")
 		if err != nil {
@@ -195,7 +195,7 @@ var renewable = []string{"epochs", "patience", "warmup", "eval-every", "k", "lr"
 func (c *commandLine) checkRenewed(embedded bool) error {
 	file, err := resumed(c.Resume)
 	if err != nil {
-		return misused("-resume: %w", err)
+		return fmt.Errorf("-resume: %w", err)
 	}
 	may := renewable
 	if sweep.Is(c.Resume) {
@@ -257,7 +257,7 @@ func configFiles(peek map[string]string) (files []string, err error) {
 	if run := peek["resume"]; run != "" {
 		file, err := resumed(run)
 		if err != nil {
-			return nil, misused("-resume: %w", err)
+			return nil, fmt.Errorf("-resume: %w", err)
 		}
 		files = append(files, file)
 	}

@@ -131,8 +131,7 @@ func TestDamagedCheckpoint(t *testing.T) {
 	}
 	want := left(t, whole)
 	good := read(t, whole, runfolder.LastCheckpoint)
-	damage := map[string]func() []byte{"missing": nil, "version": func() []byte { b := bytes.Clone(good); b[8] = 9; return b },
-		"magic": func() []byte { b := bytes.Clone(good); b[0] = 'X'; return b }}
+	damage := map[string]func() []byte{"missing": nil, "magic": func() []byte { b := bytes.Clone(good); b[0] = 'X'; return b }}
 	luck := rand.New(rand.NewPCG(1, 2))
 	for range 12 {
 		at, bit := luck.IntN(len(good)), byte(1)<<luck.IntN(8)
@@ -164,6 +163,41 @@ func TestDamagedCheckpoint(t *testing.T) {
 				t.Error("the run has not ended in the same bits")
 			}
 		})
+	}
+}
+
+// A checkpoint of a newer program, or one that the system cannot read, may be whole: the run ends, and leaves it as it is.
+func TestUnreadableCheckpoint(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	if got := runCommand(t, quick(t, "bprmf", "-out", path)...); got.err != nil {
+		t.Fatal(got.err)
+	}
+	last := filepath.Join(path, filepath.FromSlash(runfolder.LastCheckpoint))
+	newer := read(t, path, runfolder.LastCheckpoint)
+	newer[8]++
+	if err := os.WriteFile(last, newer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := runCommand(t, "-resume", path); !errors.Is(got.err, runfolder.ErrVersion) || !bytes.Equal(read(t, path, runfolder.LastCheckpoint), newer) {
+		t.Errorf("a newer version: %v", got.err)
+	}
+	if err := errors.Join(os.Remove(last), os.Mkdir(last, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if got := runCommand(t, "-resume", path); got.err == nil || errors.Is(got.err, runfolder.ErrFormat) {
+		t.Errorf("a folder in its place: %v", got.err)
+	}
+	if info, err := os.Stat(last); err != nil || !info.IsDir() {
+		t.Errorf("it was moved: %v", err)
+	}
+	if err := os.Remove(last); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(path, runfolder.MetricsFile), []byte("{}\ngarbage\n{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := runCommand(t, "-resume", path); got.err != nil || !strings.Contains(got.stderr, runfolder.MetricsFile+".damaged") {
+		t.Errorf("metrics that are damaged: %v\n%s", got.err, got.stderr)
 	}
 }
 
@@ -200,6 +234,7 @@ func TestDamagedBest(t *testing.T) {
 		lost bool
 	}{
 		{"far back", []string{"-epochs", "12", "-lr", "0.5"}, true},
+		{"patience has ended", []string{"-epochs", "12", "-lr", "0.5", "-patience", "4", "-warmup", "0"}, true},
 		{"the last epoch", []string{"-epochs", "4", "-lr", "0.003"}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -233,6 +268,8 @@ func TestDamagedBest(t *testing.T) {
 				t.Fatal(err)
 			}
 			switch same := bytes.Equal(table, read(t, path, runfolder.Embeddings)); {
+			case after.Epochs != before.Epochs:
+				t.Errorf("it ended with epoch %d and now with %d", before.Epochs, after.Epochs)
 			case tt.lost && (after.Lost == nil || after.Lost.Epoch != before.Epoch || !strings.Contains(got.stderr, "are lost")):
 				t.Errorf("the lost epoch %d is not named: %+v\n%s", before.Epoch, after, got.stderr)
 			case !tt.lost && (after.Lost != nil || !same || after.Epoch != before.Epoch):

@@ -80,8 +80,8 @@ func TestResumeRefuses(t *testing.T) {
 		misuse bool
 		want   string
 	}{
-		{"no such folder", []string{"-resume", "absent"}, true, "absent is not a run"},
-		{"a folder that is no run", []string{"-resume", foreign}, true, "nearfar run"},
+		{"no such folder", []string{"-resume", "absent"}, false, "absent is not a run"},
+		{"a folder that is no run", []string{"-resume", foreign}, false, "nearfar run"},
 		{"another model", []string{"-resume", run, "-model", "sgl"}, true, "is of bprmf"},
 		{"another batch", []string{"-resume", run, "-batch", "32"}, true, "-batch 32"},
 		{"another seed", []string{"-resume", run, "-seed", "7"}, true, "-seed 7"},

@@ -51,6 +51,13 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	fmt.Fprint(s.console, s.data.String())
 	res, err := c.run(ctx, s, folder, config, c.Resume != "")
+	if errors.Is(err, trainer.ErrNotStarted) && c.Resume == "" {
+		left := folder.Discard() // its place is free for the next attempt
+		if c.Out == "" {
+			os.Remove("runs") // where it is empty
+		}
+		return errors.Join(err, left)
+	}
 	measured := res.Test != nil || res.Valid != nil || res.TrainTime > 0
 	if err != nil && !(errors.Is(err, trainer.ErrUnkept) && !errors.Is(err, context.Canceled) && measured) {
 		return err

@@ -163,9 +163,14 @@ func readCheckpoint(r io.Reader, size int64) (json.RawMessage, []Entry, error) {
 	in := io.TeeReader(r, total)
 
 	var preamble [preambleSize]byte
-	if n, err := io.ReadFull(in, preamble[:]); n < len(checkpointMagic) || string(preamble[:8]) != checkpointMagic {
+	n, err := io.ReadFull(in, preamble[:])
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF { // the disk's fault, not the file's
+		return nil, nil, err
+	}
+	if n < len(checkpointMagic) || string(preamble[:8]) != checkpointMagic {
 		return nil, nil, faulty(ErrFormat, "a checkpoint begins with %q", checkpointMagic)
-	} else if err != nil || size < preambleSize+4 {
+	}
+	if err != nil || size < preambleSize+4 {
 		return nil, nil, faulty(ErrTruncated, "%d bytes are less than a checkpoint's smallest size", size)
 	}
 	if v := binary.LittleEndian.Uint32(preamble[8:]); v != checkpointVersion {

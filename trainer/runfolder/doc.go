@@ -33,7 +33,7 @@
 // The manifest is
 //
 //	{
-//	  "header":  any JSON value of the caller: epoch, step, best, patience, kernel set, configuration hash
+//	  "header":  any JSON value of the caller (of package trainer: below)
 //	  "entries": [{
 //	    "name":   "user_embedding",
 //	    "dtype":  "float32" | "float64" | "int32",
@@ -43,6 +43,11 @@
 //	    "crc32c": 305419896      of the entry's bytes
 //	  }]
 //	}
+//
+// The trainer's header says where the run stands: step (the next one), sums (of the losses of the epoch under way), best and best_epoch (of the
+// selection metric), worse (evaluations without a better one), evaluated (the last epoch that was), lost_best, device (with its kernel set),
+// train_seconds, wall_seconds, data (the data's checksum), and constants (checksums of what is rebuilt from the data). The entries are the parameters,
+// the optimiser's moments, and whatever else a model carries from step to step. Random numbers have no state: they are functions of seed and position.
 //
 // Names are distinct. A reader refuses a file whose size is not exactly what the manifest implies, so that no length in the
 // file makes it allocate more than the file's own size.

@@ -39,10 +39,11 @@ const (
 
 // A Folder is a run on disk.
 type Folder struct {
-	path    string
-	config  []byte // of which a lost folder is made again
-	lock    *os.File
-	through func(name string, w io.Writer) io.Writer
+	path     string
+	config   []byte // of which a lost folder is made again
+	restored int
+	lock     *os.File
+	through  func(name string, w io.Writer) io.Writer
 }
 
 // Name is the default name of a run: <model>-<data>-<timestamp>-s<seed>. The data set may be given by its path.
@@ -110,6 +111,20 @@ func Open(path string) (*Folder, error) {
 	}
 	f.config = config
 	return f, nil
+}
+
+// files are all that a run writes.
+var files = []string{Config, MetricsFile, LogFile, LockFile, LastCheckpoint, PreviousCheckpoint, BestCheckpoint, Embeddings, Weights, Users, Items, Result, PerUserFile}
+
+// Discard removes a run that has not begun, so that its place can be taken by another. Files that are not a run's stay, and so does their folder.
+func (f *Folder) Discard() error {
+	var errs []error
+	for _, name := range files {
+		if err := os.Remove(f.File(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, os.Remove(filepath.Dir(f.File(LastCheckpoint))), os.Remove(f.path))...)
 }
 
 // Path is the folder itself.

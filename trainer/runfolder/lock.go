@@ -78,14 +78,18 @@ func (f *Folder) restore() error {
 		return err
 	}
 	former.Close()
+	f.restored++
 	return inFile(f.File(Config), replaceFile(f.File(Config), writing(f.config), nil))
 }
+
+// Restored is how often the folder was removed under the run and made again.
+func (f *Folder) Restored() int { return f.restored }
 
 // RemoveTemporaries removes the unfinished files that a killed process leaves beside their places, and gives their number. The run must be locked.
 func (f *Folder) RemoveTemporaries() (int, error) {
 	var errs []error
 	removed := 0
-	for _, name := range []string{Config, MetricsFile, LastCheckpoint, BestCheckpoint, Embeddings, Users, Items, Result} {
+	for _, name := range files {
 		place := f.File(name)
 		entries, err := os.ReadDir(filepath.Dir(place))
 		if err != nil {

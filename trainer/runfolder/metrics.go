@@ -163,7 +163,7 @@ func (f *Folder) ReadMetrics() ([]map[string]any, error) {
 		decoder.UseNumber()
 		var event map[string]any
 		if err := decoder.Decode(&event); err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", path, n, err)
+			return nil, &FileError{fmt.Sprintf("%s:%d", path, n), ErrCorrupt, err.Error()}
 		}
 		events = append(events, event)
 	}
