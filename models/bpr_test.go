@@ -3,11 +3,13 @@ package models
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"nearfar/engine"
 	"nearfar/engine/op"
 	"nearfar/kernels"
+	"nearfar/trainer/memory"
 	"nearfar/trainer/sample"
 )
 
@@ -238,5 +240,80 @@ func TestBatchIsNoLargerThanTheData(t *testing.T) {
 		if rows := p.Desc.Dim[0]; p.Name == "user" && rows != train.Len() {
 			t.Errorf("%d rows for %d interactions", rows, train.Len())
 		}
+	}
+}
+
+// TestStepBytesAreThoseOfThePlan: the estimate never refuses a step that fits, and is near what many candidates take.
+func TestStepBytesAreThoseOfThePlan(t *testing.T) {
+	train, _ := blocks(t, 40, 50, 4)
+	for _, name := range learners() {
+		for _, args := range [][]string{
+			{"-num-negatives=1"}, {"-num-negatives=100"}, {"-hard-negatives=100"}, {"-num-negatives=10", "-hard-negatives=20"},
+			{"-num-negatives=10", "-hard-negatives=20", "-l2=final"}, {"-num-negatives=10", "-hard-negatives=20", "-reg=0"},
+		} {
+			store := platforms()[1].on(t)
+			m := newModel(t, name, Data{Train: train, Seed: 1}, append([]string{"-dim=32", "-batch=64"}, args...)...)
+			estimate := tableOf(t, m).bytes()
+			p := build(t, store, func(b *engine.Builder) engine.Step { return engine.Optimise(b, m.Train(b), engine.Adam(1e-3)) })
+			taken := p.Plan.Arena + 3*p.Plan.Input // what a step reads, and the two that feeds fill
+			for _, e := range store.Entries() {
+				taken += e.Desc.Bytes()
+			}
+			for _, port := range tableOf(t, m).triples.Ports() {
+				if port.Name == "neg" {
+					taken += 2 * port.Desc.Bytes() // the sampler sorts in them
+				}
+			}
+			if estimate > taken {
+				t.Errorf("%s %v: %d bytes are estimated, %d taken", name, args, estimate, taken)
+			}
+			if float64(estimate) < .75*float64(taken) && len(args[0]) > len("-num-negatives=1") {
+				t.Errorf("%s %v: %d bytes are estimated of %d", name, args, estimate, taken)
+			}
+		}
+	}
+}
+
+// tableOf is the table of a model that has one.
+func tableOf(t *testing.T, m Model) *table {
+	t.Helper()
+	switch m := m.(type) {
+	case *bprmf:
+		return &m.table
+	case *lightgcn:
+		return &m.table
+	case *sgl:
+		return &m.table
+	case *simgcl:
+		return &m.table
+	case *xsimgcl:
+		return &m.table
+	}
+	t.Fatalf("%T has no table", m)
+	return nil
+}
+
+// TestStepsThatDoNotFitAreRefused: options within their bounds ask for terabytes, and the answer names them before anything is allocated.
+func TestStepsThatDoNotFitAreRefused(t *testing.T) {
+	if memory.Available() == 0 {
+		t.Skip("the system does not say how much memory it has")
+	}
+	train, _ := blocks(t, 200, 500, 4)
+	for _, name := range learners() {
+		o, _ := parsed(t, name, "-dim=4096", "-num-negatives=1000", "-hard-negatives=1000")
+		_, err := o.New(Data{Train: train, Seed: 1})
+		if err == nil {
+			t.Fatalf("%s: no error", name)
+		}
+		for _, want := range []string{"-num-negatives 1000 of -hard-negatives 1000", "-batch 2048", "-dim 4096", "GiB available"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %q does not name %s", name, err, want)
+			}
+		}
+	}
+	// Without several negatives they are not named.
+	if text := (&table{EmbeddingOptions: EmbeddingOptions{Dim: 64, Batch: 2048, NegativeOptions: NegativeOptions{NumNegatives: 1, HardNegatives: 1}}, users: 1 << 31, items: 1 << 31}).tooLarge(8 * memory.GiB).Error(); text !=
+		"a training step takes at least 3.07e+03 GiB, and the system has 8 GiB available: 4294967296 embeddings of -dim 64 and -batch 2048; lower -dim or -batch" {
+		t.Error(text)
 	}
 }
