@@ -62,10 +62,10 @@ func newTable(o EmbeddingOptions, d Data, distinct bool, penalised int) (table, 
 	return t, err
 }
 
-// bytes is what a step takes at the least, in float32: three tables (embeddings and Adam's two moments), and for each candidate its indices and
-// its row. The engine's plan has the exact number, but when it has it, inputs are allocated.
+// bytes is what training takes at the least, with any optimiser, in float32: the embeddings, thrice while they are drawn in float64 and rounded, and
+// once beside a step's candidates, their indices and rows. The engine's plan has the exact number, but when it has it, inputs are allocated.
 func (t *table) bytes() int64 {
-	const number, tables = 4, 3
+	const number = 4
 	// An index has four ports (sample.Index), which a feed fills in two places while a step reads a third, and two arrays to sort in.
 	const indices = 4*3 + 2
 	rows := int64(1)
@@ -73,7 +73,7 @@ func (t *table) bytes() int64 {
 		rows = 2 // L2's derivative, or its rows, beside those of BPR
 	}
 	table, candidates := int64(t.nodes())*int64(t.Dim), int64(t.Batch)*int64(t.NumNegatives)*int64(t.HardNegatives)
-	return number * (tables*table + candidates*(indices+rows*int64(t.Dim)))
+	return number * max(3*table, table+candidates*(indices+rows*int64(t.Dim)))
 }
 
 // several tells of BPR with more than one candidate for each positive.
@@ -86,7 +86,7 @@ func (t *table) tooLarge(available int64) error {
 		what += fmt.Sprintf(" with -num-negatives %d of -hard-negatives %d each", t.NumNegatives, t.HardNegatives)
 		lower = "-num-negatives, -hard-negatives, -batch or -dim"
 	}
-	return fmt.Errorf("a training step takes at least %.3g GiB, and the system has %.3g GiB available: %s; lower %s",
+	return fmt.Errorf("training takes at least %.3g GiB, and the system has %.3g GiB available: %s; lower %s",
 		float64(t.bytes())/memory.GiB, float64(available)/memory.GiB, what, lower)
 }
 
