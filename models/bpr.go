@@ -25,8 +25,8 @@ func (t *table) batch(b *engine.Builder) triples {
 	return triples{b.Index(t.triples, "user"), b.Index(t.triples, "pos"), b.Index(t.triples, "neg"), b.Port(t.triples, "weight")}
 }
 
-// bpr and its L2 penalty, on the tables z (final) and e (ego). terms is how many of user, positive, negative the penalty has.
-func (t *table) bpr(b *engine.Builder, z, e *op.Node, terms int) engine.Objective {
+// bpr and its L2 penalty, on the tables z (final) and e (ego).
+func (t *table) bpr(b *engine.Builder, z, e *op.Node) engine.Objective {
 	batch := t.batch(b)
 	u, p, n := op.Gather(z, batch.User), op.Gather(z, batch.Pos), op.Gather(z, batch.Neg)
 	rows := []*op.Node{u, p, n}
@@ -34,14 +34,14 @@ func (t *table) bpr(b *engine.Builder, z, e *op.Node, terms int) engine.Objectiv
 		rows = []*op.Node{op.Gather(e, batch.User), op.Gather(e, batch.Pos), op.Gather(e, batch.Neg)}
 	}
 	var ranking, penalty *op.Node
-	if t.NumNegatives == 1 && t.HardNegatives == 1 {
-		ranking, penalty = loss.BPR(u, p, n, batch.Weight), loss.L2(batch.Weight, rows[:terms]...)
+	if !t.several() {
+		ranking, penalty = loss.BPR(u, p, n, batch.Weight), loss.L2(batch.Weight, rows[:t.penalised]...)
 	} else {
 		scores := t.scores(u, n)
 		hardest := t.hardest(b, scores)
 		ranking = loss.BPROfScores(op.RowDot(u, p), hardest(scores), batch.Weight)
-		penalty = loss.L2(batch.Weight, rows[:min(terms, 2)]...)
-		if terms == 3 {
+		penalty = loss.L2(batch.Weight, rows[:min(t.penalised, 2)]...)
+		if t.penalised == 3 {
 			// Each row has its negatives' mean, as BPR has: u and p count once, whatever the number of negatives.
 			squares := hardest(op.Reshape(op.RowDot(rows[2], rows[2]), t.Batch, t.NumNegatives, t.HardNegatives))
 			penalty = op.Add(penalty, op.Scale(loss.Weighted(batch.Weight, op.Mean(squares, 1)), .5))

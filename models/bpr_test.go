@@ -2,12 +2,15 @@ package models
 
 import (
 	"fmt"
+	"hash/crc32"
 	"math"
+	"strings"
 	"testing"
 
 	"nearfar/engine"
 	"nearfar/engine/op"
 	"nearfar/kernels"
+	"nearfar/trainer/memory"
 	"nearfar/trainer/sample"
 )
 
@@ -200,11 +203,13 @@ func TestAttributeMask(t *testing.T) {
 	})
 	run(t, program, 1)
 	e, views := output(t, program, "e"), [][]float64{output(t, program, "1"), output(t, program, "2")}
-	both := 0
+	both, pattern := 0, crc32.NewIEEE()
 	for v, x := range views {
 		kept := 0
 		for k := range e {
+			bit := byte(0)
 			if x[k] != 0 {
+				bit = 1
 				if kept++; x[k] != e[k] {
 					t.Fatalf("view %d: element %d is %g, the embedding %g", v+1, k, x[k], e[k])
 				}
@@ -212,6 +217,7 @@ func TestAttributeMask(t *testing.T) {
 					both++
 				}
 			}
+			pattern.Write([]byte{bit})
 		}
 		if n := float64(len(e)); math.Abs(float64(kept)-n*(1-rho)) > 4*math.Sqrt(n*rho*(1-rho)) {
 			t.Errorf("view %d keeps %d of %g", v+1, kept, n)
@@ -220,6 +226,9 @@ func TestAttributeMask(t *testing.T) {
 	const p = (1 - rho) * (1 - rho)
 	if n := float64(len(e)); math.Abs(float64(both)-n*p) > 4*math.Sqrt(n*p*(1-p)) {
 		t.Errorf("both views keep %d of %g, want about %g: they are not independent", both, n, n*p)
+	}
+	if got, want := pattern.Sum32(), uint32(0x58d32caf); got != want { // published runs are repeated with it
+		t.Errorf("what is kept has the checksum %#x, want %#x", got, want)
 	}
 	text, err := m.Describe()
 	if err != nil || text != fmt.Sprintf("views of the whole graph of %d edges: both views hide a share 0.3 of each node's dimensions, drawn anew each step", train.Len()) {
@@ -238,5 +247,81 @@ func TestBatchIsNoLargerThanTheData(t *testing.T) {
 		if rows := p.Desc.Dim[0]; p.Name == "user" && rows != train.Len() {
 			t.Errorf("%d rows for %d interactions", rows, train.Len())
 		}
+	}
+}
+
+// TestStepBytesAreThoseOfThePlan: the estimate never refuses a step that fits, and is near what many candidates take.
+func TestStepBytesAreThoseOfThePlan(t *testing.T) {
+	train, _ := blocks(t, 40, 50, 4)
+	for _, name := range learners() {
+		for _, args := range [][]string{
+			{"-num-negatives=1"}, {"-num-negatives=100"}, {"-hard-negatives=100"}, {"-num-negatives=10", "-hard-negatives=20"},
+			{"-num-negatives=10", "-hard-negatives=20", "-l2=final"}, {"-num-negatives=10", "-hard-negatives=20", "-reg=0"},
+		} {
+			store := platforms()[1].on(t)
+			m := newModel(t, name, Data{Train: train, Seed: 1}, append([]string{"-dim=32", "-batch=64"}, args...)...)
+			estimate := tableOf(t, m).bytes()
+			p := build(t, store, func(b *engine.Builder) engine.Step { return engine.Optimise(b, m.Train(b), engine.SGD(.1, 0)) }) // which has no moments
+			taken := p.Plan.Arena + 3*p.Plan.Input                                                                                 // what a step reads, and the two that feeds fill
+			for _, e := range store.Entries() {
+				taken += e.Desc.Bytes()
+			}
+			for _, port := range tableOf(t, m).triples.Ports() {
+				if port.Name == "neg" {
+					taken += 2 * port.Desc.Bytes() // the sampler sorts in them
+				}
+			}
+			drawn := store.Entry("embedding").Desc.Bytes() * 3 // in float64, and rounded
+			if estimate > max(taken, drawn) {
+				t.Errorf("%s %v: %d bytes are estimated, %d taken", name, args, estimate, taken)
+			}
+			if float64(estimate) < .75*float64(taken) && len(args[0]) > len("-num-negatives=1") {
+				t.Errorf("%s %v: %d bytes are estimated of %d", name, args, estimate, taken)
+			}
+		}
+	}
+}
+
+// tableOf is the table of a model that has one.
+func tableOf(t *testing.T, m Model) *table {
+	t.Helper()
+	switch m := m.(type) {
+	case *bprmf:
+		return &m.table
+	case *lightgcn:
+		return &m.table
+	case *sgl:
+		return &m.table
+	case *simgcl:
+		return &m.table
+	case *xsimgcl:
+		return &m.table
+	}
+	t.Fatalf("%T has no table", m)
+	return nil
+}
+
+// TestStepsThatDoNotFitAreRefused: options within their bounds ask for terabytes, and the answer names them before anything is allocated.
+func TestStepsThatDoNotFitAreRefused(t *testing.T) {
+	if memory.Available() == 0 {
+		t.Skip("the system does not say how much memory it has")
+	}
+	train, _ := blocks(t, 200, 500, 4)
+	for _, name := range learners() {
+		o, _ := parsed(t, name, "-dim=4096", "-num-negatives=1000", "-hard-negatives=1000")
+		_, err := o.New(Data{Train: train, Seed: 1})
+		if err == nil {
+			t.Fatalf("%s: no error", name)
+		}
+		for _, want := range []string{"-num-negatives 1000 of -hard-negatives 1000", "-batch 2048", "-dim 4096", "GiB available"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %q does not name %s", name, err, want)
+			}
+		}
+	}
+	// Without several negatives they are not named.
+	if text := (&table{EmbeddingOptions: EmbeddingOptions{Dim: 64, Batch: 2048, NegativeOptions: NegativeOptions{NumNegatives: 1, HardNegatives: 1}}, users: 1 << 31, items: 1 << 31}).tooLarge(8 * memory.GiB).Error(); text !=
+		"training takes at least 3.07e+03 GiB, and the system has 8 GiB available: 4294967296 embeddings of -dim 64 and -batch 2048; lower -dim or -batch" {
+		t.Error(text)
 	}
 }

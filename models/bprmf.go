@@ -13,7 +13,7 @@ type BPRMFOptions struct {
 
 // New makes the model.
 func (o *BPRMFOptions) New(d Data) (Model, error) {
-	t, err := newTable(o.EmbeddingOptions, d, false)
+	t, err := newTable(o.EmbeddingOptions, d, false, 3)
 	return &bprmf{t}, err
 }
 
@@ -23,7 +23,7 @@ type bprmf struct{ table }
 // Train is BPR and L2 on the batch's rows.
 func (m *bprmf) Train(b *engine.Builder) engine.Objective {
 	e := m.embedding(b)
-	return m.bpr(b, e, e, 3)
+	return m.bpr(b, e, e)
 }
 
 // Score is the inner product of the embeddings.

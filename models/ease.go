@@ -10,6 +10,7 @@ import (
 	"nearfar/models/parallel"
 	"nearfar/models/spd"
 	"nearfar/trainer/graph"
+	"nearfar/trainer/memory"
 )
 
 // EASEOptions are EASE's.
@@ -27,21 +28,22 @@ func (o *EASEOptions) New(d Data) (Model, error) {
 		return nil, err
 	}
 	m := &ease{options: *o, data: d, graph: g}
-	available, from := int64(o.MaxMemory*gib), "-max-memory"
+	need := m.bytes()
+	available, from := int64(o.MaxMemory*memory.GiB), "-max-memory"
+	lacks := need > available
 	if o.MaxMemory == 0 {
-		available, from = availableMemory(), "the system"
+		from = "the system"
+		available, lacks = memory.Lacks(need)
 	}
-	if need := m.bytes(); available > 0 && need > available {
+	if lacks {
 		lighter := "fewer users or items"
 		if o.Precision == "float64" {
 			lighter = "-ease-precision float32, or fewer users or items"
 		}
-		return nil, fmt.Errorf("%s needs %.3g GiB, and %s allows %.3g GiB: it takes %s, or -model itemknn", m, float64(need)/gib, from, float64(available)/gib, lighter)
+		return nil, fmt.Errorf("%s needs %.3g GiB, and %s allows %.3g GiB: it takes %s, or -model itemknn", m, float64(need)/memory.GiB, from, float64(available)/memory.GiB, lighter)
 	}
 	return m, nil
 }
-
-const gib = 1 << 30
 
 // ease is the linear autoencoder without self-similarity, in closed form (Steck, eq. 8): with the interactions X [U, I],
 //
@@ -82,7 +84,7 @@ func (m *ease) String() string {
 
 // Describe says what is inverted and how much memory that takes.
 func (m *ease) Describe() (string, error) {
-	return fmt.Sprintf("ease: %s takes %.3g GiB", m, float64(m.bytes())/gib), nil
+	return fmt.Sprintf("ease: %s takes %.3g GiB", m, float64(m.bytes())/memory.GiB), nil
 }
 
 // Fit inverts.

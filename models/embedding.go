@@ -7,6 +7,7 @@ import (
 	"nearfar/engine/op"
 	"nearfar/kernels"
 	"nearfar/kernels/philox"
+	"nearfar/trainer/memory"
 	"nearfar/trainer/sample"
 )
 
@@ -36,6 +37,7 @@ type EmbeddingOptions struct {
 type table struct {
 	EmbeddingOptions
 	users, items int
+	penalised    int // how many of user, positive and negative L2 falls on
 	triples      triplesFeed
 }
 
@@ -45,16 +47,47 @@ type triplesFeed interface {
 	StepsPerEpoch() int
 }
 
-func newTable(o EmbeddingOptions, d Data, distinct bool) (table, error) {
-	t := table{EmbeddingOptions: o, users: d.Train.Users(), items: d.Train.Items}
+func newTable(o EmbeddingOptions, d Data, distinct bool, penalised int) (table, error) {
+	t := table{EmbeddingOptions: o, users: d.Train.Users(), items: d.Train.Items, penalised: penalised}
 	if d.Train.Len() == 0 {
 		return t, fmt.Errorf("the data has no training interaction")
 	}
 	t.Batch = min(o.Batch, d.Train.Len()) // more rows would be padding, which is computed and then weighs nothing
+	if available, lacks := memory.Lacks(t.bytes()); lacks {
+		return t, t.tooLarge(available)
+	}
 	var err error
 	t.triples, err = sample.NewPairwise(d.Train, t.Batch, d.Seed, sample.Options{Scheme: o.Sampling, Reduce: o.Reduce, Nodes: true, Distinct: distinct,
 		Candidates: o.NumNegatives * o.HardNegatives, Negative: o.NegativeSampling, Alpha: o.NegativeAlpha})
 	return t, err
+}
+
+// bytes is what training takes at the least, with any optimiser, in float32: the embeddings, thrice while they are drawn in float64 and rounded, and
+// once beside a step's candidates, their indices and rows. The engine's plan has the exact number, but when it has it, inputs are allocated.
+func (t *table) bytes() int64 {
+	const number = 4
+	// An index has four ports (sample.Index), which a feed fills in two places while a step reads a third, and two arrays to sort in.
+	const indices = 4*3 + 2
+	rows := int64(1)
+	if t.penalised == 3 && t.Reg > 0 && t.several() {
+		rows = 2 // L2's derivative, or its rows, beside those of BPR
+	}
+	table, candidates := int64(t.nodes())*int64(t.Dim), int64(t.Batch)*int64(t.NumNegatives)*int64(t.HardNegatives)
+	return number * max(3*table, table+candidates*(indices+rows*int64(t.Dim)))
+}
+
+// several tells of BPR with more than one candidate for each positive.
+func (t *table) several() bool { return t.NumNegatives > 1 || t.HardNegatives > 1 }
+
+func (t *table) tooLarge(available int64) error {
+	what := fmt.Sprintf("%d embeddings of -dim %d and -batch %d", t.nodes(), t.Dim, t.Batch)
+	lower := "-dim or -batch"
+	if t.several() {
+		what += fmt.Sprintf(" with -num-negatives %d of -hard-negatives %d each", t.NumNegatives, t.HardNegatives)
+		lower = "-num-negatives, -hard-negatives, -batch or -dim"
+	}
+	return fmt.Errorf("training takes at least %.3g GiB, and the system has %.3g GiB available: %s; lower %s",
+		float64(t.bytes())/memory.GiB, float64(available)/memory.GiB, what, lower)
 }
 
 func (t *table) StepsPerEpoch() int { return t.triples.StepsPerEpoch() }

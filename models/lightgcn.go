@@ -32,7 +32,7 @@ type LightGCNOptions struct {
 
 // New makes the model.
 func (o *LightGCNOptions) New(d Data) (Model, error) {
-	p, err := newPropagation(o.PropagationOptions, d, false)
+	p, err := newPropagation(o.PropagationOptions, d, false, 3)
 	return &lightgcn{p}, err
 }
 
@@ -46,8 +46,8 @@ type propagation struct {
 	attributes *attributed // nil without
 }
 
-func newPropagation(o PropagationOptions, d Data, distinct bool) (propagation, error) {
-	t, err := newTable(o.EmbeddingOptions, d, distinct)
+func newPropagation(o PropagationOptions, d Data, distinct bool, penalised int) (propagation, error) {
+	t, err := newTable(o.EmbeddingOptions, d, distinct, penalised)
 	if err != nil {
 		return propagation{}, err
 	}
@@ -106,5 +106,5 @@ type lightgcn struct{ propagation }
 
 // Train is eq. 15: BPR on the final embeddings, L2 on the ego rows.
 func (m *lightgcn) Train(b *engine.Builder) engine.Objective {
-	return m.bpr(b, m.final(b), m.embedding(b), 3)
+	return m.bpr(b, m.final(b), m.embedding(b))
 }

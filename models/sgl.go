@@ -22,7 +22,7 @@ type SGLOptions struct {
 
 // New makes the model.
 func (o *SGLOptions) New(d Data) (Model, error) {
-	p, err := newPropagation(o.PropagationOptions, d, o.Unique)
+	p, err := newPropagation(o.PropagationOptions, d, o.Unique, 3)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (m *sgl) start(b *engine.Builder, v int) *op.Node {
 
 // Train is eq. 12: L = L_bpr + lambda (L_users + L_items) + reg ½|rows|².
 func (m *sgl) Train(b *engine.Builder) engine.Objective {
-	o := m.bpr(b, m.final(b), m.embedding(b), 3)
+	o := m.bpr(b, m.final(b), m.embedding(b))
 	return append(o, engine.Term{Name: "ssl", Weight: m.o.Lambda, Value: m.contrast(b, m.view(b, 1), m.view(b, 2), m.o.ContrastOptions)})
 }
 

@@ -18,7 +18,7 @@ type SimGCLOptions struct {
 
 // New makes the model.
 func (o *SimGCLOptions) New(d Data) (Model, error) {
-	p, err := newPropagation(o.PropagationOptions, d, o.Unique)
+	p, err := newPropagation(o.PropagationOptions, d, o.Unique, 2)
 	return &simgcl{noisy{p, o.Eps, draw}, o}, err
 }
 
@@ -52,7 +52,7 @@ type simgcl struct {
 // Train is eq. 2 with the views of eq. 4: BPR on the clean pass, contrast between two noisy ones, L2 on the final rows of users and
 // positive items.
 func (m *simgcl) Train(b *engine.Builder) engine.Objective {
-	o := m.bpr(b, m.final(b), m.embedding(b), 2)
+	o := m.bpr(b, m.final(b), m.embedding(b))
 	x, y := m.read(m.perturbed(b, 1)), m.read(m.perturbed(b, 2))
 	return append(o, engine.Term{Name: "ssl", Weight: m.o.Lambda, Value: m.contrast(b, x, y, m.o.ContrastOptions)})
 }

@@ -28,7 +28,7 @@ func (o *XSimGCLOptions) New(d Data) (Model, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	p, err := newPropagation(o.PropagationOptions, d, o.Unique)
+	p, err := newPropagation(o.PropagationOptions, d, o.Unique, 2)
 	return &xsimgcl{noisy{p, o.Eps, draw}, o}, err
 }
 
@@ -42,6 +42,6 @@ type xsimgcl struct {
 func (m *xsimgcl) Train(b *engine.Builder) engine.Objective {
 	layers := m.perturbed(b, 1)
 	z := m.read(layers)
-	o := m.bpr(b, z, m.embedding(b), 2)
+	o := m.bpr(b, z, m.embedding(b))
 	return append(o, engine.Term{Name: "ssl", Weight: m.o.Lambda, Value: m.contrast(b, z, layers[m.o.ContrastLayer], m.o.ContrastOptions)})
 }

@@ -3,12 +3,14 @@ package parallel
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"testing"
 )
 
 func TestEachRunsEveryPieceOnce(t *testing.T) {
-	for _, threads := range []int{0, 1, 2, 7} {
+	most := perProcessor * runtime.GOMAXPROCS(0)
+	for _, threads := range []int{0, 1, 2, 7, 100_000} {
 		for _, n := range []int{0, 1, 5, 1000} {
 			seen := make([]atomic.Int32, n)
 			var workers atomic.Int32
@@ -16,7 +18,7 @@ func TestEachRunsEveryPieceOnce(t *testing.T) {
 				workers.Add(1)
 				return func(at int) error { seen[at].Add(1); return nil }
 			})
-			if err != nil || threads > 0 && int(workers.Load()) != min(threads, n) {
+			if err != nil || threads > 0 && int(workers.Load()) != min(threads, n, most) {
 				t.Errorf("%d threads, %d pieces: %d workers, error %v", threads, n, workers.Load(), err)
 			}
 			for at := range seen {

@@ -52,6 +52,7 @@ func (r *Report) beyond(ctx context.Context, train *dataset.Interactions, withDi
 	for c := range r.cutoffs {
 		into = append(into, r.Metrics[first+c*len(kinds)+diversity].PerUser)
 	}
+	threads = min(threads, len(r.Users))
 	var wg sync.WaitGroup
 	for t := range threads {
 		wg.Go(func() {

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"nearfar/trainer/dataset"
+	"nearfar/trainer/memory"
 )
 
 // A Scorer scores every item for a block of users: a higher score is a better item.
@@ -25,7 +26,7 @@ type Protocol struct {
 	K       []int                   // cutoffs, such as 10, 20
 	Seed    uint64                  // decides between items of equal score
 	Block   int                     // users scored at once, Block x Items x 4 bytes; 0: at most 256 users and 8 MiB
-	Threads int                     // that select; 0: all. The result does not depend on it, nor on Block
+	Threads int                     // that select; 0: as many as processors. The result does not depend on it, nor on Block
 
 	// Train is the interactions that Popularity, Novelty and Diversity are counted in. Nil: accuracy alone is measured.
 	Train *dataset.Interactions
@@ -39,6 +40,19 @@ type Protocol struct {
 
 // defaultBlock is large enough for a matrix product to run at speed.
 func defaultBlock(items int) int { return max(1, min(256, 8<<20/4/items)) }
+
+// maxThreads is how many of a processor's threads can be of use. Each has memory of its own, a number for every user or item.
+const maxThreads = 4
+
+// checkDepth refuses cutoffs whose rankings the system cannot hold.
+func checkDepth(users, depth int) error {
+	need := int64(users) * int64(depth) * 4 // Report.Top
+	if available, lacks := memory.Lacks(need); lacks {
+		return fmt.Errorf("evaluate: the best %d items of %d users take %.3g GiB, and the system has %.3g GiB available: lower the largest cutoff (-k)",
+			depth, users, float64(need)/memory.GiB, float64(available)/memory.GiB)
+	}
+	return nil
+}
 
 // Rank ranks all items for every user with targets and reports the metrics of Names (see Metric), averaged over those users: the protocol
 // of LightGCN and SELFRec. Ties are broken by a seeded hash of the item. Infinite scores rank first and last; a NaN is an error that
@@ -65,11 +79,16 @@ func rankBy(ctx context.Context, scorer Scorer, p Protocol, ties []uint64) (*Rep
 	if block == 0 {
 		block = defaultBlock(scorer.Items())
 	}
+	processors := runtime.GOMAXPROCS(0)
 	if threads == 0 {
-		threads = runtime.GOMAXPROCS(0)
+		threads = processors
 	}
+	threads = min(threads, maxThreads*processors)
 	block = min(block, len(users))
 	depth := min(slices.Max(p.K), scorer.Items())
+	if err := checkDepth(len(users), depth); err != nil {
+		return nil, err
+	}
 	r := &ranking{
 		Protocol: p,
 		report:   newReport(users, &p, depth),

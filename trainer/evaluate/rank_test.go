@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"nearfar/kernels/philox"
 	"nearfar/trainer/dataset"
+	"nearfar/trainer/memory"
 )
 
 // table is a Scorer that has its scores: [users, items].
@@ -362,5 +364,50 @@ func BenchmarkTop(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/items, "ns/score")
 		})
+	}
+}
+
+// TestThreadsTakeNoMemoryOfTheirOwn: a number of threads beyond all use costs no more than one for each processor, and gives the same.
+func TestThreadsTakeNoMemoryOfTheirOwn(t *testing.T) {
+	const users, items = 3000, 20
+	targets := random(t, users, items, "targets", func(int) float64 { return .2 })
+	s := &table{users: users, items: items, scores: make([]float32, users*items)}
+	for k := range s.scores {
+		s.scores[k] = float32(k * 7919 % 1000)
+	}
+	p := Protocol{Targets: targets, Train: random(t, users, items, "train", func(int) float64 { return .2 }), Diversity: true, K: []int{5}, Block: users}
+	allocated := func(threads int) (bytes uint64, r *Report) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		p.Threads = threads
+		r = rank(t, s, p)
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc, r
+	}
+	one, want := allocated(1)
+	many, got := allocated(100_000)
+	if !reflect.DeepEqual(got, want) {
+		t.Error("the report depends on the number of threads")
+	}
+	each := uint64(8*users + 1<<13) // a diversifier's number for each user; what a selector takes
+	if limit := one + maxThreads*uint64(runtime.GOMAXPROCS(0))*each; many > limit {
+		t.Errorf("100,000 threads take %d bytes, one %d: want at most %d", many, one, limit)
+	}
+}
+
+// TestRankRefusesCutoffsThatDoNotFit: a ranking of everything is users x items, and Rank says how to avoid it before it allocates.
+func TestRankRefusesCutoffsThatDoNotFit(t *testing.T) {
+	if memory.Available() == 0 {
+		t.Skip("the system does not say how much memory it has")
+	}
+	const users, items = 1 << 20, 1 << 30
+	own := make([]int32, users)
+	ptr := make([]int64, users+1)
+	for u := range ptr {
+		ptr[u] = int64(u)
+	}
+	_, err := rankBy(t.Context(), &table{users: users, items: items}, Protocol{Targets: &dataset.Interactions{Ptr: ptr, Item: own, Items: items}, K: []int{items}}, nil)
+	if err == nil || !strings.Contains(err.Error(), "the best 1073741824 items of 1048576 users take 4.19e+06 GiB") || !strings.Contains(err.Error(), "-k") {
+		t.Errorf("error %v", err)
 	}
 }

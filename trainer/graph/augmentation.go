@@ -29,7 +29,8 @@ const (
 
 var all = []Augmentation{EdgeDropout, NodeDropout, RandomWalk, EdgeAdd, Subgraph, AttributeMask}
 
-// Augmentations are applied to a view one after another: each works on the edges that those before it left.
+// Augmentations are applied to a view one after another: each works on the edges that those before it left. What stands before RandomWalk
+// is one draw for all layers; what stands behind it works on each layer's own edges.
 type Augmentations []Augmentation
 
 // Check tells whether they can be combined: each is known and stands there once, and rw, being ed for each layer, not beside ed.

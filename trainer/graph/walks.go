@@ -42,30 +42,22 @@ func (s *walks) apply(d drawn, edges []edge) []edge {
 	}
 	clear(s.seen)
 	left := len(s.active) - int(s.rho*float64(len(s.active)))
-	reach := func(n int32) {
+	reach := func(n int32) (more bool) {
 		if !s.seen[n] {
 			s.seen[n] = true
 			left--
 		}
+		return left > 0
 	}
-	for walk := 0; left > 0; walk++ {
-		word := s.stream[d.view].Sequence(d.epoch, uint32(walk))
-		from := walk + word.Below(len(s.active)-walk)
-		s.active[walk], s.active[from] = s.active[from], s.active[walk]
-		first := s.active[walk]
+	for begun := 0; left > 0; begun++ {
+		word := s.stream[d.view].Sequence(d.epoch, uint32(begun))
+		from := begun + word.Below(len(s.active)-begun)
+		s.active[begun], s.active[from] = s.active[from], s.active[begun]
+		first := s.active[begun]
 		if s.seen[first] {
 			continue
 		}
-		reach(first)
-		for n, k := first, 0; k < walkLength && left > 0; k++ {
-			if philox.Uniform(word.Word()) < restart {
-				n = first
-				continue
-			}
-			next := s.rows.of(n)
-			n = next[word.Below(len(next))]
-			reach(n)
-		}
+		s.walk(first, &word, reach)
 	}
 	kept := edges[:0]
 	for _, e := range edges {
@@ -74,4 +66,17 @@ func (s *walks) apply(d drawn, edges []edge) []edge {
 		}
 	}
 	return kept
+}
+
+// walk visits the first node, and then that of each step, a return to the first included, until visit wants no more.
+func (s *walks) walk(first int32, word *philox.Sequence, visit func(n int32) (more bool)) {
+	n := first
+	for step := 0; visit(n) && step < walkLength; step++ {
+		if philox.Uniform(word.Word()) < restart {
+			n = first
+			continue
+		}
+		next := s.rows.of(n)
+		n = next[word.Below(len(next))]
+	}
 }

@@ -1,9 +1,12 @@
 package graph
 
 import (
+	"fmt"
+	"math"
 	"slices"
 	"testing"
 
+	"nearfar/kernels/philox"
 	"nearfar/trainer/dataset"
 )
 
@@ -140,6 +143,94 @@ func TestAugmentationsText(t *testing.T) {
 			}
 		} else if err != nil || a.String() != c.want {
 			t.Errorf("%q: %v, %v", c.text, a, err)
+		}
+	}
+}
+
+// TestWalksByTheirDefinition: a walk has ten steps; each, whatever came before, goes back to the first node with probability .2, and else to a
+// neighbour, each alike (GCC 3.2). The numbers are written down here a second time.
+func TestWalksByTheirDefinition(t *testing.T) {
+	const length, back, degree = 10, .2, 5
+	// Every user has every item. A user's neighbours are items, so that a step from a user to the first node, a user, is a return; of a step from an
+	// item to it that cannot be told, and only those from users are counted.
+	var pairs []dataset.Pair
+	for n := range int32(degree * degree) {
+		pairs = append(pairs, dataset.Pair{User: n / degree, Item: n % degree})
+	}
+	g := graphOf(t, degree, degree, pairs)
+	s := newWalks(g, 0, 1)
+	s.rows.set(g.edges(make([]edge, 0, g.Edges())), nil)
+	const first = int32(2) // a user
+	var steps, returns int
+	to := make([]int, degree)
+	for walker := range uint32(20_000) {
+		words := philox.New(4, "walkers").Sequence(0, walker)
+		var path []int32
+		s.walk(first, &words, func(n int32) bool { path = append(path, n); return true })
+		if len(path) != 1+length || path[0] != first {
+			t.Fatalf("a walk visits %v, want the first node and %d steps", path, length)
+		}
+		for k, n := range path[1:] {
+			user := int(path[k]) < g.Users
+			switch item := int(n) >= g.Users; {
+			case !user && item, user && !item && n != first:
+				t.Fatalf("%v has a step to what is neither a neighbour nor the first node", path)
+			case user && item:
+				to[int(n)-g.Users]++
+			case user:
+				returns++
+			}
+			if user {
+				steps++
+			}
+		}
+	}
+	share := func(what string, got int, p float64) {
+		t.Helper()
+		if n := float64(steps); math.Abs(float64(got)-n*p) > 4*math.Sqrt(n*p*(1-p)) {
+			t.Errorf("%s: %d of %d steps, want a share of %g", what, got, steps, p)
+		}
+	}
+	share("returns", returns, back)
+	for i, n := range to {
+		share(fmt.Sprintf("to item %d", i), n, (1-back)/degree)
+	}
+}
+
+// TestWalksEndWhenTheRatioIsReached: the last walk takes no step beyond, be its first node the last that is wanted.
+func TestWalksEndWhenTheRatioIsReached(t *testing.T) {
+	g := random(t, 60, 80, 300)
+	for seed := range uint64(50) {
+		v := newViews(t, g, "subgraph", .25, 1, seed, 1)
+		fill(t, v, 0)
+		active := len(v.steps[0].(*walks).active)
+		if got, want := len(reached(v)), active-active/4; got != want {
+			t.Fatalf("seed %d: %d nodes, want %d", seed, got, want)
+		}
+	}
+}
+
+// TestAugmentationsAroundRandomWalk: what stands before rw is the same for all layers, what stands behind it works on each layer's own edges;
+// dropped nodes do not depend on edges.
+func TestAugmentationsAroundRandomWalk(t *testing.T) {
+	g := random(t, 60, 80, 300)
+	marked := func(augment string, layer int) (nodes []bool) {
+		v := newViews(t, g, augment, .2, 2, 7, 1)
+		edges := g.edges(v.edges)
+		for _, s := range v.steps {
+			edges = s.apply(drawn{epoch: 0, view: 0, layer: layer}, edges)
+			switch s := s.(type) {
+			case *walks:
+				nodes = slices.Clone(s.seen)
+			case *nodeDropout:
+				nodes = slices.Clone(s.gone[0])
+			}
+		}
+		return nodes
+	}
+	for augment, same := range map[string]bool{"subgraph,rw": true, "rw,subgraph": false, "nd,rw": true, "rw,nd": true} {
+		if slices.Equal(marked(augment, 0), marked(augment, 1)) != same {
+			t.Errorf("%s: layers have the same nodes: %v, want %v", augment, !same, same)
 		}
 	}
 }
