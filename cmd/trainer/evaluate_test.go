@@ -121,6 +121,7 @@ func TestFinishedMisuse(t *testing.T) {
 		{"unknown item", []string{"recommend", run, "-history", "0,seven"}, false, `no item "seven"`},
 		{"k", []string{"recommend", run, "-user", "1", "-k", "0"}, true, "at least 1"},
 		{"format", []string{"recommend", run, "-all", "-out", "recs.csv"}, true, ".tsv or .jsonl"},
+		{"no folder", []string{"recommend", run, "-all", "-out", filepath.Join(run, "absent", "recs.tsv")}, false, "-out: "},
 		{"no file", []string{"recommend", run, "-users", "absent.txt"}, false, "absent.txt"},
 		{"measures", []string{"recommend", run, "-user", "1", "-mask", "none"}, true, "-mask"},
 		{"moved data", []string{"recommend", run, "-user", "1", "-data", "absent"}, false, "-include-seen"},
