@@ -197,6 +197,14 @@ func (f *finished) data(ctx context.Context, stderr io.Writer) (*dataset.Dataset
 	return data, nil
 }
 
+// repeatable is the error of a command that keeps nothing: where a signal ended it, whatever it was at, it is to be run again.
+func repeatable(name string, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, trainer.ErrInterrupted) {
+		return fmt.Errorf("%w: 'trainer %s' keeps nothing, run it again", trainer.ErrInterrupted, name)
+	}
+	return err
+}
+
 // help prints the command's own options.
 func (f *finished) help(w io.Writer, about string) error {
 	if _, err := fmt.Fprintf(w, "%s\n\n", about); err != nil {
