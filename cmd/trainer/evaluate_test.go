@@ -124,7 +124,7 @@ func TestFinishedMisuse(t *testing.T) {
 		{"no folder", []string{"recommend", run, "-all", "-out", filepath.Join(run, "absent", "recs.tsv")}, false, "-out: "},
 		{"no file", []string{"recommend", run, "-users", "absent.txt"}, false, "absent.txt"},
 		{"measures", []string{"recommend", run, "-user", "1", "-mask", "none"}, true, "-mask"},
-		{"moved data", []string{"recommend", run, "-user", "1", "-data", "absent"}, false, "-include-seen"},
+		{"no such data", []string{"recommend", run, "-user", "1", "-data", "absent"}, false, "no such file or folder: absent"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := runCommand(t, tt.args...)

@@ -9,11 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"go.uber.org/zap/zapcore"
-
 	"nearfar/engine"
 	"nearfar/trainer"
-	"nearfar/trainer/dataset"
 	"nearfar/trainer/option"
 	"nearfar/trainer/runfolder"
 	"nearfar/trainer/sweep"
@@ -28,6 +25,7 @@ type finished struct {
 	anew   []string // arguments that are options of training
 	folder *runfolder.Folder
 	line   *commandLine // the run's options
+	read   []readData
 }
 
 // readFinished reads "RUN -option value ..". own is a pointer to the command's own options, whose names hide those of training.
@@ -153,19 +151,6 @@ func (f *finished) fits() bool {
 	return f.folder.Has(runfolder.Result) && !f.folder.Has(runfolder.Embeddings)
 }
 
-// made is the run as it was made: its data and its job.
-func (f *finished) made(ctx context.Context, stderr io.Writer) (data *dataset.Dataset, job trainer.Job, err error) {
-	own, err := parse([]string{"-config", f.folder.File(runfolder.Config)}, nil)
-	if err != nil {
-		return nil, job, err
-	}
-	console := newConsole(stderr)
-	job = trainer.Job{Options: own.Options, Name: own.spec.Name, Model: own.model, Folder: f.folder, Console: console,
-		Log: runfolder.NewConsoleLogger(stderr, zapcore.WarnLevel)}
-	data, err = trainer.LoadData(ctx, own.Options, console)
-	return data, job, err
-}
-
 func (f *finished) fit(ctx context.Context, device engine.Device, stderr io.Writer) (r ranker, err error) {
 	data, job, err := f.made(ctx, stderr)
 	if err != nil {
@@ -186,15 +171,6 @@ func (f *finished) checkpoint(ctx context.Context, which string, device engine.D
 		return trainer.Tables{}, err
 	}
 	return job.CheckpointTables(ctx, data, device, file)
-}
-
-// data loads what the options name.
-func (f *finished) data(ctx context.Context, stderr io.Writer) (*dataset.Dataset, error) {
-	data, err := trainer.LoadData(ctx, f.line.Options, newConsole(stderr))
-	if err != nil {
-		return nil, fmt.Errorf("the run's data: %w; -data says where it is now", err)
-	}
-	return data, nil
 }
 
 // repeatable is the error of a command that keeps nothing: where a signal ended it, whatever it was at, it is to be run again.

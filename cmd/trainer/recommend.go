@@ -63,9 +63,14 @@ func recommend(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	}
 	defer scorer.close()
 	known := &knownItems{}
-	if data, err := f.data(ctx, stderr); err == nil {
+	switch data, err := f.data(ctx, stderr); {
+	case err == nil:
 		known = newKnownItems(data, scorer.userID, scorer.itemID)
-	} else if !o.IncludeSeen && o.History == "" {
+	case errors.Is(err, trainer.ErrInterrupted) || f.namesData():
+		return err
+	case o.IncludeSeen || o.History != "":
+		fmt.Fprintf(stderr, "trainer: items are listed without their titles: %v\n", err)
+	default:
 		return fmt.Errorf("%w; or -include-seen does without it", err)
 	}
 
