@@ -96,11 +96,14 @@ func (f *finished) open(final bool, groups ...string) (err error) {
 	case err != nil:
 		return &usageError{err}
 	}
+	if _, given := peekFlags(f.anew, "config")["config"]; given { // it would replace the run's
+		return misused("-config: 'trainer %s' has the options of the run; those of data and evaluation may be given one by one", f.name)
+	}
 	if f.line, err = parse(append([]string{"-config", f.folder.File(runfolder.Config)}, f.anew...), nil); err != nil {
 		return err
 	}
 	for _, o := range f.line.set.Options() {
-		machine := slices.Contains([]string{"threads", "gpu", "require-gpu", "split-seed", "config"}, o.Name)
+		machine := slices.Contains([]string{"threads", "gpu", "require-gpu", "split-seed"}, o.Name) || o.Name == "config" // ours, above
 		if o.Origin() == option.FromCommandLine && !machine && !slices.Contains(groups, o.Group) {
 			return misused("-%s says how a model is trained: 'trainer %s' takes it from the run", o.Name, f.name)
 		}
