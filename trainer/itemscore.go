@@ -92,7 +92,7 @@ func (r *run) fit(ctx context.Context) error {
 		work.Done()
 	}
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w while %s was fitted, of which nothing is kept: start it anew", ErrInterrupted, r.Name)
+		return fmt.Errorf("%w while %s was fitted, of which nothing is kept: %s", ErrInterrupted, r.Name, r.anew())
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.Name, err)

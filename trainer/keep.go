@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -51,8 +52,12 @@ func (r *run) keep(file string, err error) {
 // cause is an error without the name of the temporary file.
 func cause(err error) string {
 	var path *fs.PathError
-	if errors.As(err, &path) {
+	var link *os.LinkError // of a rename
+	switch {
+	case errors.As(err, &path):
 		return path.Op + ": " + path.Err.Error()
+	case errors.As(err, &link):
+		return link.Op + ": " + link.Err.Error()
 	}
 	return err.Error()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -123,6 +124,29 @@ func TestBestIsWrittenAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	compareMetrics(t, whole, path)
+}
+
+// What cannot be written for one cause is said once, whatever the temporary file was called.
+func TestFailuresOfOneCauseAreSaidOnce(t *testing.T) {
+	for name, of := range map[string]func(temporary string) error{
+		"open": func(temporary string) error { return &os.PathError{Op: "open", Path: temporary, Err: syscall.EACCES} },
+		"rename": func(temporary string) error {
+			return &os.LinkError{Op: "rename", Old: temporary, New: "last.ckpt", Err: syscall.EACCES}
+		},
+	} {
+		core, logs := observer.New(zap.WarnLevel)
+		r := &run{Job: Job{Log: zap.New(core)}, unkept: map[string]*failure{}}
+		for n := range 3 {
+			r.keep("last.ckpt", fmt.Errorf("run/last.ckpt: %w", of(fmt.Sprint(".last.ckpt", n))))
+		}
+		if logs.Len() != 1 || r.unkept["last.ckpt"].times != 3 {
+			t.Errorf("%s: %d warnings of %d failures", name, logs.Len(), r.unkept["last.ckpt"].times)
+		}
+		r.keep("last.ckpt", &os.LinkError{Op: "rename", Err: syscall.ENOSPC})
+		if logs.Len() != 2 {
+			t.Errorf("%s: another cause gives no warning", name)
+		}
+	}
 }
 
 // A folder that is removed under a run is there again at its end, with everything but the log.

@@ -128,3 +128,20 @@ func TestInterruptedBeforeTheReport(t *testing.T) {
 		t.Errorf("training took %g s and the resumed run says %g s, of %g s in all", first.TrainTime, again.TrainTime, again.WallTime)
 	}
 }
+
+// A model that does not train has nothing to go on from: an interruption of its report is one all the same, and -resume makes the run.
+func TestInterruptedReportOfWhatDoesNotTrain(t *testing.T) {
+	for _, args := range [][]string{nil, {"-select", "last"}} {
+		path := filepath.Join(t.TempDir(), "run")
+		j := newJob(t, "popularity", path, args...)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := j.mustRun(t, ctx); !errors.Is(err, ErrInterrupted) || !strings.HasSuffix(err.Error(), "start it anew with -resume "+path) {
+			t.Fatalf("error %v", err)
+		}
+		j.Resume = true
+		if res, err := j.mustRun(t, t.Context()); err != nil || len(res.Test) == 0 {
+			t.Errorf("resumed: %+v (%v)", res, err)
+		}
+	}
+}

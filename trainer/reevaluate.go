@@ -16,7 +16,11 @@ func Evaluate(ctx context.Context, s evaluate.Scorer, data *dataset.Dataset, spl
 	if split == "valid" {
 		targets = data.Valid
 	}
-	if targets.Len() == 0 {
+	switch {
+	case targets.Len() > 0:
+	case split == "valid" && o.TrainOn == trainOnBoth:
+		return nil, fmt.Errorf("%s has no valid split to evaluate on: with -train-on %s its interactions are in train", data.Path, o.TrainOn)
+	default:
 		return nil, fmt.Errorf("%s has no %s split to evaluate on", data.Path, split)
 	}
 	r := run{Job: Job{Options: o}, data: data}

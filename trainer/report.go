@@ -46,7 +46,7 @@ func (r *run) finish(ctx context.Context, res *Result) error {
 	}
 	if res.Test == nil && res.Valid == nil {
 		if err := r.scorer.refresh(ctx); err != nil {
-			return err
+			return r.unreported(err)
 		}
 	}
 	res.TrainTime, res.WallTime = r.position.TrainTime, r.wallTime()
@@ -76,12 +76,23 @@ func (r *run) export(res Result) error {
 }
 
 // unreported is the error of a run that has trained and could not be reported on. Its last checkpoint is complete, and not to be written
-// again: the Store may hold the best epoch's parameters by now.
+// again: the Store may hold the best epoch's parameters by now. A model that does not train has no checkpoint.
 func (r *run) unreported(err error) error {
-	if r.Folder != nil && r.train != nil && errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w after training, before the report: make it with -resume %s", ErrInterrupted, r.Folder.Path())
+	switch {
+	case r.Folder == nil || !errors.Is(err, context.Canceled):
+		return err
+	case r.train == nil:
+		return fmt.Errorf("%w before the report of %s, of which nothing is kept: %s", ErrInterrupted, r.Name, r.anew())
 	}
-	return err
+	return fmt.Errorf("%w after training, before the report: make it with -resume %s", ErrInterrupted, r.Folder.Path())
+}
+
+// anew says how to make a run again that has kept nothing but its folder, which no other run may have.
+func (r *run) anew() string {
+	if r.Folder == nil {
+		return "start it anew"
+	}
+	return "start it anew with -resume " + r.Folder.Path()
 }
 
 // wallTime is in seconds, over all sessions of the run.

@@ -40,6 +40,10 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err := f.open(o.Checkpoint == exported, "Data", "Split", "Evaluation"); err != nil {
 		return err
 	}
+	if o.Split == "valid" && f.folder.Path() != f.run {
+		return misused("-split valid: the refit in %s has trained on the validation split; 'trainer evaluate %s -checkpoint best -split valid' measures the model that was selected on it",
+			f.folder.Path(), f.run)
+	}
 	device, err := f.device(stderr)
 	if err != nil {
 		return err

@@ -92,6 +92,17 @@ func TestEvaluateRefitted(t *testing.T) {
 			}
 		}
 	}
+	// The refit has trained on the validation split: the error says what can be measured on it.
+	var wrong *usageError
+	if got := runCommand(t, "evaluate", path, "-split", "valid"); !errors.As(got.err, &wrong) || !strings.Contains(got.err.Error(), "'trainer evaluate "+path+" -checkpoint best -split valid'") {
+		t.Errorf("-split valid: %v", got.err)
+	}
+	if rows := lines(mustRun(t, "evaluate", path, "-checkpoint", "best", "-split", "valid").stdout); rows["Recall@10"] != digits(res.Valid["Recall@10"]) {
+		t.Errorf("-checkpoint best -split valid gives %v, want %v", rows, res.Valid)
+	}
+	if got := runCommand(t, "evaluate", filepath.Join(path, "refit"), "-split", "valid"); got.err == nil || !strings.Contains(got.err.Error(), "-train-on train+valid") {
+		t.Errorf("the refit itself: %v", got.err)
+	}
 }
 
 func TestFinishedMisuse(t *testing.T) {
@@ -121,9 +132,12 @@ func TestFinishedMisuse(t *testing.T) {
 		{"unknown item", []string{"recommend", run, "-history", "0,seven"}, false, `no item "seven"`},
 		{"k", []string{"recommend", run, "-user", "1", "-k", "0"}, true, "at least 1"},
 		{"format", []string{"recommend", run, "-all", "-out", "recs.csv"}, true, ".tsv or .jsonl"},
+		{"no folder", []string{"recommend", run, "-all", "-out", filepath.Join(run, "absent", "recs.tsv")}, false, "-out: "},
 		{"no file", []string{"recommend", run, "-users", "absent.txt"}, false, "absent.txt"},
 		{"measures", []string{"recommend", run, "-user", "1", "-mask", "none"}, true, "-mask"},
-		{"moved data", []string{"recommend", run, "-user", "1", "-data", "absent"}, false, "-include-seen"},
+		{"no such data", []string{"recommend", run, "-user", "1", "-data", "absent"}, false, "no such file or folder: absent"},
+		{"other options", []string{"evaluate", run, "-config", filepath.Join(run, runfolder.Config)}, true, "has the options of the run"},
+		{"no options", []string{"recommend", run, "-user", "1", "--config="}, true, "has the options of the run"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := runCommand(t, tt.args...)

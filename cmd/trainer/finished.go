@@ -9,11 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"go.uber.org/zap/zapcore"
-
 	"nearfar/engine"
 	"nearfar/trainer"
-	"nearfar/trainer/dataset"
 	"nearfar/trainer/option"
 	"nearfar/trainer/runfolder"
 	"nearfar/trainer/sweep"
@@ -28,6 +25,7 @@ type finished struct {
 	anew   []string // arguments that are options of training
 	folder *runfolder.Folder
 	line   *commandLine // the run's options
+	read   []readData
 }
 
 // readFinished reads "RUN -option value ..". own is a pointer to the command's own options, whose names hide those of training.
@@ -98,11 +96,14 @@ func (f *finished) open(final bool, groups ...string) (err error) {
 	case err != nil:
 		return &usageError{err}
 	}
+	if _, given := peekFlags(f.anew, "config")["config"]; given { // it would replace the run's
+		return misused("-config: 'trainer %s' has the options of the run; those of data and evaluation may be given one by one", f.name)
+	}
 	if f.line, err = parse(append([]string{"-config", f.folder.File(runfolder.Config)}, f.anew...), nil); err != nil {
 		return err
 	}
 	for _, o := range f.line.set.Options() {
-		machine := slices.Contains([]string{"threads", "gpu", "require-gpu", "split-seed", "config"}, o.Name)
+		machine := slices.Contains([]string{"threads", "gpu", "require-gpu", "split-seed"}, o.Name) || o.Name == "config" // ours, above
 		if o.Origin() == option.FromCommandLine && !machine && !slices.Contains(groups, o.Group) {
 			return misused("-%s says how a model is trained: 'trainer %s' takes it from the run", o.Name, f.name)
 		}
@@ -153,19 +154,6 @@ func (f *finished) fits() bool {
 	return f.folder.Has(runfolder.Result) && !f.folder.Has(runfolder.Embeddings)
 }
 
-// made is the run as it was made: its data and its job.
-func (f *finished) made(ctx context.Context, stderr io.Writer) (data *dataset.Dataset, job trainer.Job, err error) {
-	own, err := parse([]string{"-config", f.folder.File(runfolder.Config)}, nil)
-	if err != nil {
-		return nil, job, err
-	}
-	console := newConsole(stderr)
-	job = trainer.Job{Options: own.Options, Name: own.spec.Name, Model: own.model, Folder: f.folder, Console: console,
-		Log: runfolder.NewConsoleLogger(stderr, zapcore.WarnLevel)}
-	data, err = trainer.LoadData(ctx, own.Options, console)
-	return data, job, err
-}
-
 func (f *finished) fit(ctx context.Context, device engine.Device, stderr io.Writer) (r ranker, err error) {
 	data, job, err := f.made(ctx, stderr)
 	if err != nil {
@@ -188,13 +176,12 @@ func (f *finished) checkpoint(ctx context.Context, which string, device engine.D
 	return job.CheckpointTables(ctx, data, device, file)
 }
 
-// data loads what the options name.
-func (f *finished) data(ctx context.Context, stderr io.Writer) (*dataset.Dataset, error) {
-	data, err := trainer.LoadData(ctx, f.line.Options, newConsole(stderr))
-	if err != nil {
-		return nil, fmt.Errorf("the run's data: %w; -data says where it is now", err)
+// repeatable is the error of a command that keeps nothing: where a signal ended it, whatever it was at, it is to be run again.
+func repeatable(name string, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, trainer.ErrInterrupted) {
+		return fmt.Errorf("%w: 'trainer %s' keeps nothing, run it again", trainer.ErrInterrupted, name)
 	}
-	return data, nil
+	return err
 }
 
 // help prints the command's own options.

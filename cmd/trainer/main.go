@@ -26,7 +26,7 @@ import (
 const (
 	failed      = 1
 	misuse      = 2
-	interrupted = 130 // as shells have it for SIGINT
+	interrupted = 130 // as shells have it for SIGINT; for SIGTERM and SIGHUP too
 )
 
 func main() {
@@ -38,19 +38,25 @@ func main() {
 	context.AfterFunc(ctx, stop) // the first signal saves the run; a second one ends the process as usual
 	err := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
+	code := status(err)
+	if code != 0 {
+		fmt.Fprintf(os.Stderr, "trainer: %v\n", err)
+	}
+	os.Exit(code)
+}
+
+// status is the exit status of a command that ended with an error, or with none.
+func status(err error) int {
 	var wrong *usageError
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
+		return 0
 	case errors.As(err, &wrong):
-		fmt.Fprintf(os.Stderr, "trainer: %v\n", err)
-		os.Exit(misuse)
+		return misuse
 	case errors.Is(err, trainer.ErrInterrupted):
-		fmt.Fprintf(os.Stderr, "trainer: %v\n", err)
-		os.Exit(interrupted)
-	default:
-		fmt.Fprintf(os.Stderr, "trainer: %v\n", err)
-		os.Exit(failed)
+		return interrupted
 	}
+	return failed
 }
 
 // usageError is a mistake on the command line.
@@ -73,9 +79,9 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	case "models":
 		return listModels(args, stdout)
 	case "evaluate":
-		return measure(ctx, args, stdout, stderr)
+		return repeatable(name, measure(ctx, args, stdout, stderr))
 	case "recommend":
-		return recommend(ctx, args, stdout, stderr)
+		return repeatable(name, recommend(ctx, args, stdout, stderr))
 	case "explain":
 		return explain(ctx, args, stdout, stderr)
 	case "help":

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 )
 
@@ -24,4 +25,31 @@ func process(args ...string) (child *exec.Cmd, output *bytes.Buffer) {
 	child.Env = append(os.Environ(), asTrainer+"=1")
 	child.Stdout, child.Stderr = output, output
 	return child, output
+}
+
+// Scripts tell by the exit status what has gone wrong.
+func TestExitStatus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	bad := dataFolder(t, "0 1\n0 x y z\n0\t\x00\n", "")
+	for _, tt := range []struct {
+		args   []string
+		status int
+	}{
+		{[]string{"models"}, 0},
+		{[]string{"-model", "sgl", "-help"}, 0},
+		{[]string{"-data", bad}, 1},
+		{[]string{"-data", "absent"}, 1},
+		{[]string{"-lamda", "1"}, 2},
+		{[]string{"trian"}, 2},
+		{[]string{"evaluate", "absent"}, 2},
+	} {
+		child, output := process(tt.args...)
+		child.Dir = t.TempDir()
+		child.Run()
+		if got := child.ProcessState.ExitCode(); got != tt.status || got != 0 && strings.Count(output.String(), "trainer: ") != 1 {
+			t.Errorf("%v ends with status %d, want %d, and prints\n%s", tt.args, got, tt.status, output)
+		}
+	}
 }

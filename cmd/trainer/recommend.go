@@ -18,6 +18,7 @@ import (
 	"nearfar/trainer/dataset"
 	"nearfar/trainer/evaluate"
 	"nearfar/trainer/option"
+	"nearfar/trainer/runfolder"
 )
 
 // recommendOptions are those of 'trainer recommend' beside those of training.
@@ -62,9 +63,14 @@ func recommend(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	}
 	defer scorer.close()
 	known := &knownItems{}
-	if data, err := f.data(ctx, stderr); err == nil {
+	switch data, err := f.data(ctx, stderr); {
+	case err == nil:
 		known = newKnownItems(data, scorer.userID, scorer.itemID)
-	} else if !o.IncludeSeen && o.History == "" {
+	case errors.Is(err, trainer.ErrInterrupted) || f.namesData():
+		return err
+	case o.IncludeSeen || o.History != "":
+		fmt.Fprintf(stderr, "trainer: items are listed without their titles: %v\n", err)
+	default:
 		return fmt.Errorf("%w; or -include-seen does without it", err)
 	}
 
@@ -87,7 +93,15 @@ func recommend(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	}
 	switch {
 	case o.Out != "":
-		return replaceFile(o.Out, func(w io.Writer) error { return write(w, filepath.Ext(o.Out)) })
+		var unranked error
+		err := runfolder.ReplaceFile(o.Out, func(w io.Writer) error {
+			unranked = write(w, filepath.Ext(o.Out))
+			return unranked
+		})
+		if err != nil && unranked == nil {
+			return fmt.Errorf("-out: %w", err)
+		}
+		return err
 	case o.All:
 		return write(stdout, ".tsv")
 	}
@@ -311,20 +325,3 @@ func cell(text string) string {
 }
 
 func (l *lister) end() error { return l.w.Flush() }
-
-// replaceFile writes a file beside its place and renames it: an interruption leaves no half of it.
-func replaceFile(path string, write func(io.Writer) error) (err error) {
-	pending, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path))
-	if err != nil {
-		return fmt.Errorf("-out: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(pending.Name()))
-		}
-	}()
-	if err := errors.Join(write(pending), pending.Chmod(0o644), pending.Sync(), pending.Close()); err != nil {
-		return err
-	}
-	return os.Rename(pending.Name(), path)
-}

@@ -1,0 +1,96 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"nearfar/trainer/runfolder"
+)
+
+// Ctrl-C and the end that a system or a scheduler gives leave a checkpoint and say how to go on.
+func TestSignalsSaveTheRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run(signal.String(), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "run")
+			child, output := process(quick(t, "bprmf", "-epochs", "100000000", "-patience", "0", "-threads", "1", "-out", path)...)
+			if err := child.Start(); err != nil {
+				t.Fatal(err)
+			}
+			last := filepath.Join(path, filepath.FromSlash(runfolder.LastCheckpoint))
+			for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) { // it trains once it has its first
+				if _, err := os.Stat(last); err == nil {
+					break
+				}
+				if time.Since(begin) > time.Minute {
+					child.Process.Kill()
+					child.Wait()
+					t.Fatalf("no checkpoint in a minute:\n%s", output)
+				}
+			}
+			if err := child.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			if child.Wait(); child.ProcessState.ExitCode() != 130 || !strings.Contains(output.String(), "trainer: interrupted at step") ||
+				!strings.HasSuffix(output.String(), "go on with -resume "+path+"\n") {
+				t.Errorf("exit status %d:\n%s", child.ProcessState.ExitCode(), output)
+			}
+			folder, err := runfolder.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var at struct{ Step uint64 }
+			if _, err := folder.ReadCheckpoint(runfolder.LastCheckpoint, &at); err != nil || at.Step == 0 {
+				t.Errorf("the checkpoint is of step %d (%v)", at.Step, err)
+			}
+			if folder.Has(runfolder.Result) {
+				t.Error("there is a result")
+			}
+		})
+	}
+}
+
+// A command that keeps nothing ends by Ctrl-C as training does. It is caught while it writes more than a pipe holds, and let go on slowly: it has
+// not ended when the signal has come through.
+func TestSignalEndsRecommend(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	run := filepath.Join(t.TempDir(), "run")
+	mustRun(t, "-model", "popularity", "-out", run) // on the embedded data: 6 blocks of users, 250 kB each
+	child, _ := process("recommend", run, "-all", "-k", "50")
+	var said bytes.Buffer
+	child.Stderr, child.Stdout = &said, nil
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReaderSize(out, 4096)
+	if _, err := lines.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	for part := make([]byte, 4096); ; time.Sleep(2 * time.Millisecond) {
+		if _, err := lines.Read(part); err != nil {
+			break
+		}
+	}
+	if child.Wait(); child.ProcessState.ExitCode() != 130 || !strings.HasPrefix(said.String(), "trainer: interrupted") {
+		t.Errorf("exit status %d: %s", child.ProcessState.ExitCode(), &said)
+	}
+}
