@@ -149,7 +149,7 @@ func TestFailuresOfOneCauseAreSaidOnce(t *testing.T) {
 	}
 }
 
-// A folder that is removed under a run is there again at its end, with everything but the log.
+// A folder that is removed under a run is there again at its end, with everything but the log so far.
 func TestLostFolder(t *testing.T) {
 	whole, path := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "run")
 	if _, err := newJob(t, "bprmf", whole).mustRun(t, context.Background()); err != nil {

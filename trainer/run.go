@@ -150,7 +150,7 @@ func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Devic
 	if err := r.build(device); err != nil {
 		return res, notStarted{err}
 	}
-	res.Checksum = fmt.Sprintf("%08x", r.position.Data)
+	res.Checksum = checksum(r.position.Data)
 	if j.Resume {
 		if err := r.resume(); err != nil {
 			return res, err
