@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"nearfar/models"
 	"nearfar/trainer"
 	"nearfar/trainer/option"
 	"nearfar/trainer/sweep"
@@ -20,13 +21,23 @@ type several struct {
 	Refit      bool     `flag:"refit" default:"false" help:"train the selected model (of a grid: the best) anew on train and validation, for the epochs that were selected"`
 }
 
+const severalRuns = "Several runs" // the group's title
+
 // sweeps tells whether the options ask for several runs.
 func (s *several) sweeps() bool { return len(s.Seeds) > 0 || s.Grid != "" }
 
 // check finds mistakes in a plan before anything is read or trained, in every trial of it.
 func (s *several) check(c *commandLine) error {
+	for _, name := range []string{"grid", "seeds"} { // a shell variable that is not set would turn a sweep into one run
+		if o := c.set.Lookup(name); o.Origin() == option.FromCommandLine && o.Value() == "" {
+			return fmt.Errorf("-%s is given and empty: is a variable of the shell not set? A single run is without -%s", name, name)
+		}
+	}
 	if s.Refit && c.Select != trainer.SelectValid {
 		return fmt.Errorf("-refit puts the validation split back into train: -select %s has none", c.Select)
+	}
+	if _, fitted := c.model.(models.Untrained); s.Refit && fitted {
+		return fmt.Errorf("-refit trains again for the epochs that were selected, and %s is not trained in epochs: -train-on train+valid -select last fits it on both at once", c.spec.Name)
 	}
 	if s.Refit && c.Epochs == 0 {
 		return errors.New("-refit trains again for the epochs that were selected, and -epochs is 0: -train-on train+valid fits on both at once")
@@ -101,13 +112,13 @@ func varies(o *option.Option) error {
 		return errors.New("seeds are no choice: -seeds 1,2,3 trains each trial under several")
 	case o.Name == "model":
 		return errors.New("a grid is over the options of one model")
-	case o.Group == "Data", o.Name == "split-seed", o.Name == "train-on":
+	case o.Group == "Data", o.Group == "Split", o.Name == "train-on":
 		return errors.New("trials of one table are trained and measured on the same data")
 	case slices.Contains([]string{"eval-every", "patience", "warmup"}, o.Name):
 		return nil
 	case o.Group == "Evaluation":
 		return errors.New("trials of one table are measured alike")
-	case o.Group == "Model", o.Group == "Run", o.Group == "Several runs":
+	case o.Group == "Model", o.Group == "Run", o.Group == severalRuns:
 		return errors.New("it is not an option of a trial")
 	}
 	return nil
@@ -120,11 +131,13 @@ func (c *commandLine) with(settings []sweep.Setting, seed uint64) (*commandLine,
 		return nil, err
 	}
 	for _, o := range c.set.Options() {
+		if o.Group == severalRuns && o.Name != "random-seed" {
+			continue
+		}
 		if err := t.set.Assign(o.Name, o.Value(), o.Origin(), o.Place()); err != nil {
 			return nil, err
 		}
 	}
-	t.several = several{RandomSeed: t.RandomSeed}
 	t.Seed, t.Out = seed, ""
 	for _, s := range settings {
 		if err := t.set.Assign(s.Option, s.Value, option.FromCommandLine, ""); err != nil {
