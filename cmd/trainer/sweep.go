@@ -20,6 +20,9 @@ import (
 // those that it has. -random keeps the trials that it has drawn.
 var renewableSweep = []string{"threads", "gpu", "require-gpu", "checkpoint-every", "data", "valid", "seeds", "random", "refit", "config", "resume", "out"}
 
+// renewableTrial are the options in which a run of a sweep may differ from its trial: where its data and machine are, and what comes after its training.
+var renewableTrial = []string{"threads", "gpu", "require-gpu", "checkpoint-every", "data", "valid", "refit", "out", "config", "resume"}
+
 // sweep trains every trial under every seed that has no result yet, one after another, and sums them up.
 func (c *commandLine) sweep(ctx context.Context, s session, stdout io.Writer) error {
 	path, err := c.sweepFolder(s.data)
@@ -118,7 +121,11 @@ func (c *commandLine) trainAll(ctx context.Context, s session, path string, tria
 				return err
 			}
 			fmt.Fprintf(s.console, "run %d of %d: %s\n", i*len(seeds)+k+1, len(trials)*len(seeds), run.Folder)
-			err = c.trainOne(ctx, s, path, t, run)
+			one, err := c.with(t.Settings, seed)
+			if err != nil {
+				return err
+			}
+			_, err = one.within(ctx, s, filepath.Join(path, run.Folder))
 			var disk *fs.PathError
 			switch {
 			case err == nil:
@@ -142,37 +149,6 @@ func (c *commandLine) trainAll(ctx context.Context, s session, path string, tria
 	return nil
 }
 
-// trainOne begins a run of a trial, or goes on with it. Damaged checkpoints cost their time, and change nothing else: a run without one to go on from,
-// or that has lost its best epoch, begins anew and ends with the same bits.
-func (c *commandLine) trainOne(ctx context.Context, s session, path string, t sweep.Trial, run sweep.Run) error {
-	one, err := c.with(t.Settings, run.Seed)
-	if err != nil {
-		return err
-	}
-	config, err := one.resolved()
-	if err != nil {
-		return err
-	}
-	at := filepath.Join(path, run.Folder)
-	folder, resume, err := one.reopen(at, config)
-	if err != nil {
-		return err
-	}
-	res, err := one.run(ctx, s, folder, config, resume)
-	if lost := err == nil && res.Lost != nil; resume && (lost || errors.Is(err, trainer.ErrNoCheckpoint)) {
-		why := "the parameters of its best epoch are lost"
-		if !lost {
-			why = err.Error()
-		}
-		fmt.Fprintf(s.console, "%s begins anew: %s\n", run.Folder, why)
-		if folder, err = begin(at, config); err != nil {
-			return err
-		}
-		_, err = one.run(ctx, s, folder, config, false)
-	}
-	return err
-}
-
 // refitBest refits every run of the best trial.
 func (c *commandLine) refitBest(ctx context.Context, s session, path string, best *sweep.Outcome) error {
 	for _, run := range best.Runs {
@@ -183,11 +159,7 @@ func (c *commandLine) refitBest(ctx context.Context, s session, path string, bes
 		if err != nil {
 			return err
 		}
-		folder, err := runfolder.Open(filepath.Join(path, run.Folder))
-		if err != nil {
-			return err
-		}
-		if _, err := one.refit(ctx, s, folder, run.Result); err != nil {
+		if err := one.refitLater(ctx, s, filepath.Join(path, run.Folder), run.Result); err != nil {
 			return err
 		}
 	}
