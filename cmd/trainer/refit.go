@@ -34,7 +34,10 @@ func (c *commandLine) refit(ctx context.Context, s session, run *runfolder.Folde
 	res.Refit = &trainer.Refit{Epochs: second.Epochs, Test: second.Test, TrainTime: second.TrainTime}
 	res.WallTime += second.WallTime
 	meta["refit"] = "trained on train and validation"
-	return res, errors.Join(run.WriteSafetensors(runfolder.Embeddings, meta, tensors), run.WriteResult(res))
+	if err := run.WriteSafetensors(runfolder.Embeddings, meta, tensors); err != nil {
+		return res, err // without the result, which says that the embeddings are the refit's
+	}
+	return res, run.WriteResult(res)
 }
 
 // refitLater refits a run that ended before.

@@ -13,6 +13,7 @@ import (
 
 	"nearfar/trainer"
 	"nearfar/trainer/runfolder"
+	"nearfar/trainer/sweep"
 )
 
 // tensors are the bytes of a run's embeddings, without the header.
@@ -195,5 +196,38 @@ func TestFailingRefit(t *testing.T) {
 	got := runCommand(t, "-resume", path, "-refit")
 	if got.err == nil || !strings.Contains(got.err.Error(), "refit") || lines(got.stdout)["Recall@20"] == "" {
 		t.Errorf("%v\n%s", got.err, got.stdout)
+	}
+}
+
+// Of a configuration of which a seed has failed, the others are refitted; of a grid without a complete trial nothing is, and both are said.
+func TestRefitWhereASeedFailed(t *testing.T) {
+	for _, tt := range []struct {
+		name, failed string
+		args         []string
+		refits       int
+		said         string
+	}{
+		{"seeds", "s2", nil, 1, "warning: s2 is not refitted: it has failed"},
+		{"grid", "001-lr=0.01-s2", []string{"-grid", "lr=.01"}, 0, "warning: nothing is refitted"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "sweep")
+			args := append(quick(t, "bprmf", "-seeds", "1,2", "-out", path), tt.args...)
+			mustRun(t, args...)
+			if err := os.Remove(filepath.Join(path, tt.failed, runfolder.Result)); err != nil {
+				t.Fatal(err)
+			}
+			if err := sweep.Fail(path, tt.failed, errors.New("it diverged")); err != nil {
+				t.Fatal(err)
+			}
+			got := mustRun(t, append(args, "-refit")...)
+			refits, err := filepath.Glob(filepath.Join(path, "*", trainer.Refitted, runfolder.Result))
+			if err != nil || len(refits) != tt.refits || !strings.Contains(got.stderr, tt.said) {
+				t.Errorf("refits %v (%v), want %d and %q\n%s", refits, err, tt.refits, tt.said, got.stderr)
+			}
+			if strings.Contains(got.stdout, "refit, test") != (tt.refits > 0) {
+				t.Errorf("%s", got.stdout)
+			}
+		})
 	}
 }

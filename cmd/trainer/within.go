@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"nearfar/trainer"
@@ -23,19 +24,21 @@ func (c *commandLine) within(ctx context.Context, s session, path string) (train
 		return trainer.Result{}, err
 	}
 	res, err := c.run(ctx, s, folder, config, resume)
-	lost := err == nil && res.Lost != nil
-	if !resume || !lost && !errors.Is(err, trainer.ErrNoCheckpoint) {
-		return res, err
+	if lost := err == nil && res.Lost != nil; resume && (lost || errors.Is(err, trainer.ErrNoCheckpoint)) {
+		why := "the parameters of its best epoch are lost"
+		if !lost {
+			why = err.Error()
+		}
+		fmt.Fprintf(s.console, "%s begins anew: %s\n", filepath.Base(path), why)
+		if folder, err = runfolder.Renew(path, config); err != nil {
+			return trainer.Result{}, err
+		}
+		res, err = c.run(ctx, s, folder, config, false)
 	}
-	why := "the parameters of its best epoch are lost"
-	if !lost {
-		why = err.Error()
+	if errors.Is(err, trainer.ErrUnkept) { // a result says that a run is whole: this one lacks something, which going on gives it
+		os.Remove(folder.File(runfolder.Result))
 	}
-	fmt.Fprintf(s.console, "%s begins anew: %s\n", filepath.Base(path), why)
-	if folder, err = runfolder.Renew(path, config); err != nil {
-		return trainer.Result{}, err
-	}
-	return c.run(ctx, s, folder, config, false)
+	return res, err
 }
 
 // reopen finds the run that was begun in a folder with these options and has a checkpoint to go on from. What is there of other options, or was
