@@ -206,6 +206,7 @@ func TestSweepOnAFailingDisk(t *testing.T) {
 	}{
 		{"of the summary", sweep.SummaryJSON, "3 of 3 trials"},
 		{"of a run", "002-lr=0.01-s1/" + runfolder.Result, "2 of 3 trials"}, // the third has not begun
+		{"of a run's embeddings", "002-lr=0.01-s1/" + runfolder.Embeddings, "2 of 3 trials"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "sweep")
@@ -213,15 +214,15 @@ func TestSweepOnAFailingDisk(t *testing.T) {
 			mustRun(t, args...)
 			want := files(t, path)
 			place := filepath.Join(path, filepath.FromSlash(tt.block))
-			for _, gone := range []string{place, filepath.Join(path, "003-lr=0.02-s1")} {
-				if gone != place && tt.block == sweep.SummaryJSON {
-					break
-				}
-				if err := os.RemoveAll(gone); err != nil {
+			lost := []string{place}
+			if tt.block != sweep.SummaryJSON {
+				lost = append(lost, filepath.Join(path, "002-lr=0.01-s1", runfolder.Result), filepath.Join(path, "003-lr=0.02-s1"))
+			}
+			for _, name := range lost {
+				if err := os.RemoveAll(name); err != nil {
 					t.Fatal(err)
 				}
 			}
-			os.Remove(place)
 			if err := os.MkdirAll(filepath.Join(place, "in the way"), 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -235,6 +236,7 @@ func TestSweepOnAFailingDisk(t *testing.T) {
 			if mustRun(t, args...); files(t, path) != want {
 				t.Errorf("mended, it has\n%s", files(t, path))
 			}
+			tensors(t, path, "002-lr=0.01-s1")
 		})
 	}
 }
