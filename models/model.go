@@ -42,6 +42,9 @@ type Options interface {
 	New(d Data) (Model, error)
 }
 
+// Untrained are the options of a model that is not trained in steps: it counts, or is fitted at once, and no epoch of it can be selected.
+type Untrained interface{ Untrained() }
+
 // A Checker has options whose bounds depend on one another. New checks them too; a command line asks before it reads data.
 type Checker interface{ Check() error }
 

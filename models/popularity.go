@@ -10,6 +10,9 @@ type PopularityOptions struct {
 	_ struct{} `title:"Popularity" defaults:"epochs=0"`
 }
 
+// Untrained implements Untrained.
+func (*PopularityOptions) Untrained() {}
+
 // New makes the model.
 func (o *PopularityOptions) New(d Data) (Model, error) { return &popularity{data: d}, nil }
 

@@ -124,6 +124,10 @@ func TestEveryModelRanks(t *testing.T) {
 		if byTables == byItems || m.StepsPerEpoch() > 0 != slices.Contains(learners(), name) || m.StepsPerEpoch() > 0 && !byTables {
 			t.Errorf("%s: %d steps an epoch, by tables %v, by items %v", name, m.StepsPerEpoch(), byTables, byItems)
 		}
+		spec, _ := Find(name)
+		if _, untrained := spec.Options().(Untrained); untrained != (m.StepsPerEpoch() == 0) {
+			t.Errorf("%s has %d steps an epoch, and its options say untrained: %t", name, m.StepsPerEpoch(), untrained)
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 
 	"nearfar/engine"
 	"nearfar/trainer/runfolder"
@@ -16,17 +15,6 @@ type Start struct {
 	InitFrom string   `flag:"init-from" help:"folder of a finished run of the same model to start from: users and items that it knows, by id, begin with its parameters"`
 	InitNew  string   `flag:"init-new" default:"init" choices:"init,mean" help:"with -init-from, what new users and items begin with: the initialisation, or the mean of the known ones"`
 	TrainOn  string   `flag:"train-on" default:"train" choices:"train,train+valid" help:"train+valid: train on the validation interactions too; needs -select last"`
-}
-
-// Refitted is the folder inside a run's in which -refit trains the selected model again: an ordinary run.
-const Refitted = "refit"
-
-// OpenFinal opens the run whose embeddings a folder's run ends with: the refitted one inside it, if there is one, or the run itself.
-func OpenFinal(path string) (*runfolder.Folder, error) {
-	if f, err := runfolder.Open(filepath.Join(path, Refitted)); err == nil && f.Has(runfolder.Result) {
-		return f, nil
-	}
-	return runfolder.Open(path)
 }
 
 // former is what a run starts from: its ids, and the parameters it ended with.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -39,9 +41,17 @@ func TestFinishedItemModels(t *testing.T) {
 	}
 }
 
-// Nothing is selected where nothing is trained, so there is nothing to refit.
+// Nothing is selected where nothing is trained, so there is nothing to refit, whatever -epochs says.
 func TestRefitNeedsEpochs(t *testing.T) {
-	if got := runCommand(t, "-model", "ease", "-data", small(t), "-refit"); got.err == nil || !strings.Contains(got.err.Error(), "-train-on train+valid") {
-		t.Errorf("error %v", got.err)
+	for _, args := range [][]string{{"-model", "ease"}, {"-model", "itemknn", "-epochs", "5"}, {"-model", "popularity", "-epochs", "5", "-seeds", "1,2"}, {"-model", "bprmf", "-epochs", "0"}} {
+		t.Chdir(t.TempDir())
+		got := runCommand(t, append(args, "-data", small(t), "-refit")...)
+		var wrong *usageError
+		if !errors.As(got.err, &wrong) || !strings.Contains(got.err.Error(), "-train-on train+valid") {
+			t.Errorf("%v: error %v", args, got.err)
+		}
+		if entries, _ := os.ReadDir("."); len(entries) > 0 {
+			t.Errorf("%v left %v", args, entries)
+		}
 	}
 }

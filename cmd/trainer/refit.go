@@ -11,29 +11,20 @@ import (
 )
 
 // refit trains what a run has selected anew on train and validation together, for as many epochs, in an ordinary run's folder inside the run's
-// (trainer.Refitted), and gives the run its embeddings. It goes on where an earlier call was interrupted.
+// (trainer.Refitted), and gives the run, which is locked, its embeddings. It goes on where an earlier call was interrupted.
 func (c *commandLine) refit(ctx context.Context, s session, run *runfolder.Folder, res trainer.Result) (trainer.Result, error) {
-	again, err := c.with(nil, c.Seed)
-	if err != nil {
-		return res, err
-	}
-	again.Options = trainer.RefitOptions(again.Options, res.Epoch)
-	config, err := again.resolved()
+	again, err := c.refitted(res)
 	if err != nil {
 		return res, err
 	}
 	path := run.File(trainer.Refitted)
-	folder, resume, err := again.reopen(path, config)
+	second, meta, tensors, err := again.ended(path)
 	if err != nil {
-		return res, err
-	}
-	var second trainer.Result
-	if folder.Has(runfolder.Result) {
-		err = folder.ReadResult(&second)
-	} else {
 		fmt.Fprintf(s.console, "refit on train and validation, %d epochs\n", res.Epoch)
 		s.data, s.quiet = s.data.TrainOnValid(), true
-		second, err = again.run(ctx, s, folder, config, resume)
+		if _, err = again.within(ctx, s, path); err == nil {
+			second, meta, tensors, err = again.ended(path)
+		}
 	}
 	if errors.Is(err, trainer.ErrInterrupted) {
 		return res, fmt.Errorf("%w at the refit: go on with -resume %s", trainer.ErrInterrupted, run.Path())
@@ -42,31 +33,52 @@ func (c *commandLine) refit(ctx context.Context, s session, run *runfolder.Folde
 	}
 	res.Refit = &trainer.Refit{Epochs: second.Epochs, Test: second.Test, TrainTime: second.TrainTime}
 	res.WallTime += second.WallTime
-	_, tensors, err := runfolder.ReadSafetensors(folder.File(runfolder.Embeddings))
+	meta["refit"] = "trained on train and validation"
+	if err := run.WriteSafetensors(runfolder.Embeddings, meta, tensors); err != nil {
+		return res, err // without the result, which says that the embeddings are the refit's
+	}
+	return res, run.WriteResult(res)
+}
+
+// refitLater refits a run that ended before.
+func (c *commandLine) refitLater(ctx context.Context, s session, path string, res trainer.Result) error {
+	run, err := runfolder.Open(path)
 	if err != nil {
-		return res, err
+		return err
 	}
-	meta := map[string]string{"model": c.spec.Name, "refit": "trained on train and validation", "score": "inner product of a row of users and a row of items; ids in users.txt and items.txt"}
-	return res, errors.Join(runfolder.WriteSafetensors(run.File(runfolder.Embeddings), meta, tensors), run.WriteResult(res))
+	if err := run.Lock(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	defer run.Unlock()
+	_, err = c.refit(ctx, s, run, res)
+	return err
 }
 
-// reopen finds the run that was begun in a folder with these options and tells whether it has a checkpoint to go on from. What is there of
-// other options, or was killed before its first checkpoint, is begun anew: nothing of it would be used.
-func (c *commandLine) reopen(path string, config []byte) (folder *runfolder.Folder, resume bool, err error) {
-	if folder, err := runfolder.Open(path); err == nil {
-		changed, _, err := c.changedSince(folder.File(runfolder.Config), c.Data == "", []string{"threads", "gpu", "require-gpu", "checkpoint-every", "data", "valid", "out", "config", "resume"})
-		if err == nil && changed == nil && (folder.Has(runfolder.Result) || folder.Has(runfolder.LastCheckpoint) || folder.Has(runfolder.PreviousCheckpoint)) {
-			return folder, true, nil
-		}
+// dropRefit removes the refit inside a run, which is locked, where it is of another result than the run has now: of another epoch, say, when the run
+// was gone on with for longer. One that is of this result stays, for -refit to find.
+func (c *commandLine) dropRefit(s session, run *runfolder.Folder, res trainer.Result) error {
+	path := run.File(trainer.Refitted)
+	if _, err := os.Stat(path); err != nil {
+		return nil
 	}
-	folder, err = begin(path, config)
-	return folder, false, err
+	again, err := c.refitted(res)
+	if err != nil {
+		return err
+	}
+	if again.begun(path) != nil {
+		return nil
+	}
+	fmt.Fprintf(s.console, "%s was of another result than the run has now, and is removed\n", path)
+	return runfolder.Discard(path)
 }
 
-// begin makes a run in a folder of its own; what is there is removed.
-func begin(path string, config []byte) (*runfolder.Folder, error) {
-	if err := os.RemoveAll(path); err != nil {
-		return nil, fmt.Errorf("run folder: %w", err)
+// refitted is the command line of a run's refit.
+func (c *commandLine) refitted(res trainer.Result) (*commandLine, error) {
+	again, err := c.with(nil, c.Seed)
+	if err != nil {
+		return nil, err
 	}
-	return runfolder.Create(path, config)
+	again.Options = trainer.RefitOptions(again.Options, res.Epoch)
+	_, err = again.resolved() // its paths are absolute then, as those of the file that it is compared with
+	return again, err
 }

@@ -13,6 +13,7 @@ import (
 
 	"nearfar/trainer"
 	"nearfar/trainer/runfolder"
+	"nearfar/trainer/sweep"
 )
 
 // tensors are the bytes of a run's embeddings, without the header.
@@ -105,5 +106,128 @@ func TestGridRefitsTheBest(t *testing.T) {
 	}
 	if res := result(t, filepath.Dir(refitted[1])); res.Refit == nil {
 		t.Errorf("no refit in %+v", res)
+	}
+}
+
+// A run that is gone on with and ends with another result has no part of the former one's refit: it is measured by its own numbers, and a later refit
+// is of what it selected then.
+func TestStaleRefit(t *testing.T) {
+	path, whole := filepath.Join(t.TempDir(), "run"), filepath.Join(t.TempDir(), "whole")
+	args := append(quick(t, "lightgcn"), "-lr", "0.001", "-patience", "0")
+	mustRun(t, append(args, "-refit", "-out", path)...)
+	first := result(t, path)
+	recall := func() string {
+		t.Helper()
+		return lines(mustRun(t, "evaluate", path).stdout)["Recall@20"]
+	}
+	mustRun(t, "-resume", path, "-refit=false")
+	if _, err := os.Stat(filepath.Join(path, trainer.Refitted)); err != nil || recall() != digits(result(t, path).Test["Recall@20"]) {
+		t.Errorf("the refit of the same result, not asked for, is to stay and not to be served (%v)", err)
+	}
+	if got := mustRun(t, "-resume", path, "-refit"); strings.Contains(got.stderr, "refit on train and validation") || recall() != digits(first.Refit.Test["Recall@20"]) {
+		t.Errorf("it was to be found again:\n%s", got.stderr)
+	}
+	mustRun(t, "-resume", path, "-refit=false", "-epochs", "8")
+	res := result(t, path)
+	if res.Epoch == first.Epoch {
+		t.Fatalf("epoch %d was selected before and now: another case", res.Epoch)
+	}
+	if _, err := os.Stat(filepath.Join(path, trainer.Refitted)); !errors.Is(err, os.ErrNotExist) || res.Refit != nil {
+		t.Errorf("the refit of the former result is there (%v)", err)
+	}
+	if got := recall(); got != digits(res.Test["Recall@20"]) {
+		t.Errorf("Recall@20 is %s, the run's own is %.4f, its former refit's %.4f", got, res.Test["Recall@20"], first.Refit.Test["Recall@20"])
+	}
+	mustRun(t, "-resume", path, "-refit")
+	mustRun(t, append(args, "-epochs", "8", "-refit", "-out", whole)...)
+	if !bytes.Equal(tensors(t, path), tensors(t, whole)) || result(t, path, trainer.Refitted).Epochs != res.Epoch {
+		t.Error("the new refit is not of the new result")
+	}
+}
+
+// Damaged checkpoints, and files that are lost, cost a refit its time and nothing else.
+func TestDamagedRefit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	mustRun(t, quick(t, "lightgcn", "-refit", "-out", path)...)
+	want, refit := tensors(t, path), filepath.Join(path, trainer.Refitted)
+	cut := func(file string) {
+		t.Helper()
+		if err := os.Truncate(filepath.Join(refit, filepath.FromSlash(file)), 100); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	remove := func(file string) {
+		t.Helper()
+		if err := os.Remove(filepath.Join(refit, file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		damage func()
+		said   string
+	}{
+		{"the checkpoints", func() {
+			remove(runfolder.Result)
+			for _, file := range []string{runfolder.LastCheckpoint, runfolder.PreviousCheckpoint, runfolder.BestCheckpoint} {
+				cut(file)
+			}
+		}, "begins anew"},
+		{"the result", func() { cut(runfolder.Result) }, "refit on train and validation"},
+		{"the embeddings", func() { remove(runfolder.Embeddings) }, "refit on train and validation"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.damage()
+			got := mustRun(t, "-resume", path)
+			if !strings.Contains(got.stderr, tt.said) || !bytes.Equal(tensors(t, path), want) || result(t, path).Refit == nil {
+				t.Errorf("%+v\n%s", result(t, path), got.stderr)
+			}
+		})
+	}
+}
+
+// What was selected is printed also where its refit fails.
+func TestFailingRefit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	mustRun(t, quick(t, "bprmf", "-out", path)...)
+	if err := os.WriteFile(filepath.Join(path, trainer.Refitted), nil, 0o600); err != nil { // in the way of the folder
+		t.Fatal(err)
+	}
+	got := runCommand(t, "-resume", path, "-refit")
+	if got.err == nil || !strings.Contains(got.err.Error(), "refit") || lines(got.stdout)["Recall@20"] == "" {
+		t.Errorf("%v\n%s", got.err, got.stdout)
+	}
+}
+
+// Of a configuration of which a seed has failed, the others are refitted; of a grid without a complete trial nothing is, and both are said.
+func TestRefitWhereASeedFailed(t *testing.T) {
+	for _, tt := range []struct {
+		name, failed string
+		args         []string
+		refits       int
+		said         string
+	}{
+		{"seeds", "s2", nil, 1, "warning: s2 is not refitted: it has failed"},
+		{"grid", "001-lr=0.01-s2", []string{"-grid", "lr=.01"}, 0, "warning: nothing is refitted"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "sweep")
+			args := append(quick(t, "bprmf", "-seeds", "1,2", "-out", path), tt.args...)
+			mustRun(t, args...)
+			if err := os.Remove(filepath.Join(path, tt.failed, runfolder.Result)); err != nil {
+				t.Fatal(err)
+			}
+			if err := sweep.Fail(path, tt.failed, errors.New("it diverged")); err != nil {
+				t.Fatal(err)
+			}
+			got := mustRun(t, append(args, "-refit")...)
+			refits, err := filepath.Glob(filepath.Join(path, "*", trainer.Refitted, runfolder.Result))
+			if err != nil || len(refits) != tt.refits || !strings.Contains(got.stderr, tt.said) {
+				t.Errorf("refits %v (%v), want %d and %q\n%s", refits, err, tt.refits, tt.said, got.stderr)
+			}
+			if strings.Contains(got.stdout, "refit, test") != (tt.refits > 0) {
+				t.Errorf("%s", got.stdout)
+			}
+		})
 	}
 }

@@ -52,18 +52,20 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fmt.Fprint(s.console, s.data.String())
 	res, err := c.run(ctx, s, folder, config, c.Resume != "")
 	if errors.Is(err, trainer.ErrNotStarted) && c.Resume == "" {
-		left := folder.Discard() // its place is free for the next attempt
+		left := runfolder.Discard(folder.Path()) // its place is free for the next attempt
 		if c.Out == "" {
 			os.Remove("runs") // where it is empty
 		}
 		return errors.Join(err, left)
 	}
-	measured := res.Test != nil || res.Valid != nil || res.TrainTime > 0
-	if err != nil && !(errors.Is(err, trainer.ErrUnkept) && !errors.Is(err, context.Canceled) && measured) {
+	if err != nil && !isMeasured(res) {
 		return err
 	}
-	return errors.Join(report(stdout, c, s.data, folder, res), err) // what it measured is not lost with its folder
+	return errors.Join(report(stdout, c, s.data, folder, res), err) // what it measured is not lost with its folder, or with a refit that fails
 }
+
+// isMeasured tells whether a run came to its end: its time is the last that it takes note of before it leaves its files.
+func isMeasured(res trainer.Result) bool { return res.WallTime > 0 }
 
 // session is what the runs of one command share.
 type session struct {
@@ -116,7 +118,7 @@ func (c *commandLine) run(ctx context.Context, s session, folder *runfolder.Fold
 	if c.Refit {
 		return c.refit(ctx, s, folder, res)
 	}
-	return res, nil
+	return res, c.dropRefit(s, folder, res)
 }
 
 // create makes the run's folder with its resolved configuration, or opens the one to resume.

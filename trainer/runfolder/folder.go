@@ -116,17 +116,6 @@ func Open(path string) (*Folder, error) {
 // files are all that a run writes.
 var files = []string{Config, MetricsFile, LogFile, LockFile, LastCheckpoint, PreviousCheckpoint, BestCheckpoint, Embeddings, Weights, Users, Items, Result, PerUserFile}
 
-// Discard removes a run that has not begun, so that its place can be taken by another. Files that are not a run's stay, and so does their folder.
-func (f *Folder) Discard() error {
-	var errs []error
-	for _, name := range files {
-		if err := os.Remove(f.File(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(append(errs, os.Remove(filepath.Dir(f.File(LastCheckpoint))), os.Remove(f.path))...)
-}
-
 // Path is the folder itself.
 func (f *Folder) Path() string { return f.path }
 

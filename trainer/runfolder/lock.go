@@ -13,27 +13,43 @@ import (
 // ErrLocked says that another process has the run.
 var ErrLocked = errors.New("is being trained by another process")
 
-// Lock takes the run for this process until Unlock, or until the process ends, however that happens: the system holds the lock, the file that is left
-// behind means nothing. ErrLocked: another process has it. errors.ErrUnsupported: the file system has no locks.
-func (f *Folder) Lock() error {
-	file, err := os.OpenFile(f.File(LockFile), os.O_RDWR|os.O_CREATE, 0o644)
+// LockFolder takes a folder for this process until the Closer is closed, or until the process ends, however that happens: the system holds the lock,
+// the file that is left behind means nothing. ErrLocked: another process has it. errors.ErrUnsupported: the file system has no locks.
+func LockFolder(path string) (io.Closer, error) {
+	file, err := lockIn(path)
 	if err != nil {
-		return fmt.Errorf("run folder: %w", err)
+		return nil, err
+	}
+	return file, nil
+}
+
+func lockIn(path string) (*os.File, error) {
+	name := filepath.Join(path, LockFile)
+	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("run folder: %w", err)
 	}
 	if err := lockFile(file); err != nil {
 		owner, _ := io.ReadAll(io.LimitReader(file, 100))
 		file.Close()
 		if errors.Is(err, ErrLocked) {
-			return fmt.Errorf("%s %w (%s): wait for it, or end it", f.path, ErrLocked, strings.TrimSpace(string(owner)))
+			return nil, fmt.Errorf("%s %w (%s): wait for it, or end it", path, ErrLocked, strings.TrimSpace(string(owner)))
 		}
-		return fmt.Errorf("%s: %w", f.File(LockFile), err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	// Who has it is for the message alone, and a full disk no reason not to train.
 	if file.Truncate(0) == nil {
 		fmt.Fprintf(file, "process %d\n", os.Getpid())
 	}
-	f.lock = file
-	return nil
+	return file, nil
+}
+
+// Lock takes the run as LockFolder takes a folder, until Unlock. A run that this Folder has already is nothing to wait for.
+func (f *Folder) Lock() (err error) {
+	if f.lock == nil {
+		f.lock, err = lockIn(f.path)
+	}
+	return err
 }
 
 // Unlock ends what Lock began.
@@ -73,11 +89,12 @@ func (f *Folder) restore() error {
 			return fmt.Errorf("run folder: %w", err)
 		}
 	}
-	former := f.lock
-	if err := f.Lock(); err != nil {
+	again, err := lockIn(f.path)
+	if err != nil {
 		return err
 	}
-	former.Close()
+	f.lock.Close()
+	f.lock = again
 	f.restored++
 	return inFile(f.File(Config), replaceFile(f.File(Config), writing(f.config), nil))
 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,17 +30,37 @@ func Is(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// Create starts a sweep in a folder that is absent or empty, or has the sweep to go on with (Is). config is the YAML of its options.
-func Create(path string, config []byte, data uint32) error {
+// Lock takes a folder for the sweep that this process makes or goes on with, until the Closer is closed or the process ends. The folder is absent or
+// empty, or has the sweep (Is). runfolder.ErrLocked: another process has it. errors.ErrUnsupported: the file system has no locks.
+func Lock(path string) (io.Closer, error) {
+	if err := prepare(path); err != nil {
+		return nil, err
+	}
+	return runfolder.LockFolder(path)
+}
+
+// prepare makes a sweep's folder, or finds that it may be one.
+func prepare(path string) error {
 	entries, err := os.ReadDir(path)
-	switch {
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("sweep: %w", err)
-	case len(entries) > 0 && !Is(path):
+	}
+	foreign := func(e fs.DirEntry) bool { // not what a process leaves that was killed before it had written sweep.yaml
+		return e.Name() != runfolder.LockFile && !strings.HasPrefix(e.Name(), "."+Config)
+	}
+	if !Is(path) && slices.ContainsFunc(entries, foreign) {
 		return fmt.Errorf("%s is not empty and is not a sweep: name another folder", path)
 	}
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return fmt.Errorf("sweep: %w; -out names another place", err)
+	}
+	return nil
+}
+
+// Create starts a sweep in a folder that Lock would take. config is the YAML of its options.
+func Create(path string, config []byte, data uint32) error {
+	if err := prepare(path); err != nil {
+		return err
 	}
 	return replace(filepath.Join(path, Config), fmt.Appendf(nil, "%s%s, data %08x\n%s", mark, layout, data, config))
 }

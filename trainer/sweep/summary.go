@@ -90,6 +90,30 @@ func (s *Summary) Best() *Outcome {
 	return &s.Outcomes[0]
 }
 
+// Selected is the trial that a refit trains again: the best one, or the only one where there is no choice, some of whose runs may have failed; nil where
+// no trial is complete.
+func (s *Summary) Selected() *Outcome {
+	if len(s.Outcomes) > 0 && !s.searches() {
+		return &s.Outcomes[0]
+	}
+	return s.Best()
+}
+
+// Fill puts in results, by the folders of their runs, that the disk has not got: they were measured and could not be kept.
+func (s *Summary) Fill(measured map[string]trainer.Result) {
+	for i := range s.Outcomes {
+		for k := range s.Outcomes[i].Runs {
+			r := &s.Outcomes[i].Runs[k]
+			if res, ok := measured[r.Folder]; ok && r.State != Done {
+				r.State, r.Error, r.Result = Done, "", res
+			}
+		}
+	}
+	if s.searches() {
+		s.Sort()
+	}
+}
+
 // Finished tells whether every run has a result or has failed.
 func (s *Summary) Finished() bool {
 	for _, o := range s.Outcomes {
@@ -248,12 +272,27 @@ func (s *Summary) metrics(o *Outcome) [][]string {
 		if len(values) == 0 {
 			continue
 		}
-		columns = append(columns, column{c.title, func(metric string) string { return values[metric].String() }})
+		title, n := c.title, 0
+		for i := range runs {
+			if c.of(&runs[i]) != nil {
+				n++
+			}
+		}
+		if n < len(runs) { // a refit that was interrupted, or has failed
+			title = fmt.Sprintf("%s (%d of %d seeds)", title, n, len(runs))
+		}
+		columns = append(columns, column{title, func(metric string) string { return values[metric].String() }})
 		last, lastTitle = c.of, c.title
 	}
 	if len(runs) > 1 {
 		for i := range runs {
-			columns = append(columns, column{fmt.Sprintf("%s s%d", lastTitle, runs[i].Seed), func(metric string) string { return fmt.Sprintf("%.4f", last(&runs[i])[metric]) }})
+			columns = append(columns, column{fmt.Sprintf("%s s%d", lastTitle, runs[i].Seed), func(metric string) string {
+				v, ok := last(&runs[i])[metric]
+				if !ok {
+					return "-"
+				}
+				return fmt.Sprintf("%.4f", v)
+			}})
 		}
 	}
 	rows := [][]string{{"metric"}}

@@ -134,3 +134,55 @@ func TestSeedsSummary(t *testing.T) {
 		t.Errorf("the deviation in %s is %g", SummaryJSON, d)
 	}
 }
+
+// A seed that was not refitted has no number in the refit's column, and the mean says of how many it is.
+func TestSeedsPartlyRefitted(t *testing.T) {
+	o := outcome(1, "", []float64{.1, .2}, []float64{.3, .5})
+	o.Settings = nil
+	o.Runs[1].Result.Refit = &trainer.Refit{Epochs: 11, Test: map[string]float64{"Recall@20": .8}}
+	text := summary(o).String()
+	for _, want := range []string{
+		"   metric            valid             test  refit, test (1 of 2 seeds)  refit, test s1  refit, test s2\n",
+		"Recall@20  0.1500 ± 0.0707  0.4000 ± 0.1414                      0.8000               -          0.8000\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
+// What a refit trains again: the best trial of a grid, or the only configuration, whatever has failed of it.
+func TestSelected(t *testing.T) {
+	nan, alone := math.NaN(), outcome(1, "", []float64{.1, math.NaN()}, []float64{.3, 0})
+	alone.Settings = nil
+	for _, tt := range []struct {
+		name     string
+		outcomes []Outcome
+		want     int // 0: none
+	}{
+		{"the best", []Outcome{outcome(1, "1", []float64{.1, .1}, []float64{0, 0}), outcome(2, "2", []float64{.2, .2}, []float64{0, 0})}, 2},
+		{"none is complete", []Outcome{outcome(1, "1", []float64{.1, nan}, []float64{0, 0})}, 0},
+		{"no choice", []Outcome{alone}, 1},
+	} {
+		got := summary(tt.outcomes...).Selected()
+		if (got == nil) != (tt.want == 0) || got != nil && got.Number != tt.want {
+			t.Errorf("%s: %+v", tt.name, got)
+		}
+	}
+}
+
+// A result that no disk has stands in the table; what a folder has is not replaced.
+func TestFill(t *testing.T) {
+	missing := math.Inf(1)
+	s := summary(outcome(1, "1", []float64{.1, .1}, []float64{0, 0}), outcome(2, "2", []float64{.2, missing}, []float64{0, 0}))
+	s.Fill(map[string]trainer.Result{
+		"001-tau=1-s1": {Epoch: 9, Valid: map[string]float64{"Recall@20": .9}},
+		"002-tau=2-s2": {Epoch: 9, Valid: map[string]float64{"Recall@20": .4}},
+	})
+	if best := s.Best(); best == nil || best.Number != 2 || !s.Finished() {
+		t.Errorf("the best is %+v", best)
+	}
+	if text := s.String(); !strings.Contains(text, "0.3000 ± 0.1414   10,9") || !strings.Contains(text, "0.1000 ± 0.0000  10,11") {
+		t.Errorf("%s", text)
+	}
+}

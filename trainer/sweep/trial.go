@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -66,11 +67,12 @@ const (
 
 // A Run is what a folder says of one trial under one seed.
 type Run struct {
-	Folder string         `json:"folder"` // relative to the sweep's
-	Seed   uint64         `json:"seed"`
-	State  State          `json:"state"`
-	Error  string         `json:"error,omitempty"`
-	Result trainer.Result `json:"-"`
+	Folder  string         `json:"folder"` // relative to the sweep's
+	Seed    uint64         `json:"seed"`
+	State   State          `json:"state"`
+	Error   string         `json:"error,omitempty"`
+	Result  trainer.Result `json:"-"`
+	Damaged error          `json:"-"` // why a result that is there is none
 }
 
 const failure = "failed.json"
@@ -79,7 +81,8 @@ type failed struct {
 	Error string `json:"error"`
 }
 
-// Inspect reads how far the run in a sweep's folder is.
+// Inspect reads how far the run in a sweep's folder is. A result counts before a failure: a run that has failed and has a result was gone on with and
+// has come to its end. A damaged result counts as none. An error is the disk's, or that the folder is of another version of this program.
 func Inspect(sweep, name string, seed uint64) (Run, error) {
 	r := Run{Folder: name, Seed: seed, State: Absent}
 	path := filepath.Join(sweep, name)
@@ -87,26 +90,31 @@ func Inspect(sweep, name string, seed uint64) (Run, error) {
 		return r, nil
 	}
 	r.State = Started
+	folder, err := runfolder.Open(path)
+	switch {
+	case errors.Is(err, runfolder.ErrVersion):
+		return r, err
+	case err != nil: // killed before its configuration was written
+	case folder.Has(runfolder.LastCheckpoint), folder.Has(runfolder.PreviousCheckpoint):
+		r.State = Saved
+	}
+	if err == nil && folder.Has(runfolder.Result) {
+		switch err := folder.ReadResult(&r.Result); {
+		case err == nil:
+			r.State = Done
+			return r, nil
+		case errors.Is(err, runfolder.ErrCorrupt):
+			r.Result, r.Damaged = trainer.Result{}, err
+		default:
+			return r, err
+		}
+	}
 	if text, err := os.ReadFile(filepath.Join(path, failure)); err == nil {
 		var f failed
 		if err := json.Unmarshal(text, &f); err != nil {
 			return r, fmt.Errorf("%s: %w; delete it to train this trial again", filepath.Join(path, failure), err)
 		}
 		r.State, r.Error = Failed, f.Error
-		return r, nil
-	}
-	folder, err := runfolder.Open(path)
-	if errors.Is(err, runfolder.ErrVersion) {
-		return r, err
-	} else if err != nil {
-		return r, nil // killed before its configuration was written
-	}
-	switch {
-	case folder.Has(runfolder.Result):
-		r.State = Done
-		return r, folder.ReadResult(&r.Result)
-	case folder.Has(runfolder.LastCheckpoint), folder.Has(runfolder.PreviousCheckpoint):
-		r.State = Saved
 	}
 	return r, nil
 }
@@ -122,16 +130,12 @@ func Fail(sweep, name string, err error) error {
 
 // replace writes a small file beside its place and renames it.
 func replace(path string, text []byte) error {
-	pending, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path))
+	err := runfolder.ReplaceFile(path, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("sweep: %w", err)
-	}
-	_, err = pending.Write(text)
-	if err := errors.Join(err, pending.Chmod(0o644), pending.Sync(), pending.Close()); err != nil {
-		return errors.Join(fmt.Errorf("sweep: %w", err), os.Remove(pending.Name()))
-	}
-	if err := os.Rename(pending.Name(), path); err != nil {
-		return errors.Join(fmt.Errorf("sweep: %w", err), os.Remove(pending.Name()))
 	}
 	return nil
 }

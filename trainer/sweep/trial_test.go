@@ -57,18 +57,36 @@ func TestInspect(t *testing.T) {
 		t.Fatal(err)
 	}
 	state(Saved)
-	if err := folder.WriteResult(trainer.Result{Model: "sgl", Epoch: 4, Valid: map[string]float64{"Recall@20": .25}}); err != nil {
-		t.Fatal(err)
+	fail := func() {
+		t.Helper()
+		if err := Fail(sweep, "001-tau=1-s1", errors.New("it\ndiverged")); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if r := state(Done); r.Result.Epoch != 4 || r.Result.Valid["Recall@20"] != .25 {
-		t.Errorf("the result is %+v", r.Result)
-	}
-	if err := Fail(sweep, "001-tau=1-s1", errors.New("it\ndiverged")); err != nil {
-		t.Fatal(err)
-	}
+	fail()
 	if r := state(Failed); r.Error != "it\ndiverged" {
 		t.Errorf("the error is %q", r.Error)
 	}
+	// Gone on with by hand, it has come to its end.
+	if err := folder.WriteResult(trainer.Result{Model: "sgl", Epoch: 4, Valid: map[string]float64{"Recall@20": .25}}); err != nil {
+		t.Fatal(err)
+	}
+	if r := state(Done); r.Result.Epoch != 4 || r.Result.Valid["Recall@20"] != .25 || r.Error != "" {
+		t.Errorf("the result is %+v", r)
+	}
+	if err := os.Remove(filepath.Join(path, failure)); err != nil {
+		t.Fatal(err)
+	}
+	state(Done)
+	// Half a result is none.
+	if err := os.Truncate(folder.File(runfolder.Result), 30); err != nil {
+		t.Fatal(err)
+	}
+	if r := state(Saved); !errors.Is(r.Damaged, runfolder.ErrCorrupt) || r.Result.Model != "" {
+		t.Errorf("half a result: %+v", r)
+	}
+	fail()
+	state(Failed)
 }
 
 func TestSweepFolder(t *testing.T) {
@@ -88,12 +106,37 @@ func TestSweepFolder(t *testing.T) {
 			t.Errorf("%s (%v)", text, err)
 		}
 	}
+	lock, err := Lock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Lock(path); !errors.Is(err, runfolder.ErrLocked) {
+		t.Errorf("the second lock: %v", err)
+	}
+	lock.Close()
+	killed := filepath.Join(t.TempDir(), "killed") // behind its lock, before sweep.yaml was whole
+	if lock, err = Lock(killed); err != nil {
+		t.Fatal(err)
+	}
+	lock.Close()
+	if err := os.WriteFile(filepath.Join(killed, "."+Config+"123"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Create(killed, nil, 0); err != nil {
+		t.Errorf("a sweep that was killed at its beginning: %v", err)
+	}
 	foreign := t.TempDir()
 	if err := os.WriteFile(filepath.Join(foreign, "thesis.tex"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := Create(foreign, nil, 0); err == nil || !strings.Contains(err.Error(), "is not a sweep") {
 		t.Errorf("a folder with other files gives %v", err)
+	}
+	if _, err := Lock(foreign); err == nil || !strings.Contains(err.Error(), "is not a sweep") {
+		t.Errorf("locked, a folder with other files gives %v", err)
+	}
+	if entries, err := os.ReadDir(foreign); err != nil || len(entries) != 1 {
+		t.Errorf("the refused folder has %v (%v)", entries, err)
 	}
 	for text, reason := range map[string]error{
 		"model: sgl\n":                               runfolder.ErrFormat,
