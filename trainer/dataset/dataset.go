@@ -44,8 +44,8 @@ type Options struct {
 	// Path is a folder with train.txt and, if there are any, test.txt and valid.txt, or with files of one of the other formats by their
 	// usual names; or one file, which is split unless it says itself how; or empty for the embedded data.
 	Path string
-	// Format forces the format of train and test; empty is Auto. A validation file is always recognised on its own: published
-	// ones are pairs beside LightGCN files.
+	// Format forces the format of train and test; empty is Auto. A validation file is recognised on its own, since published ones are pairs
+	// beside LightGCN files, and has this format only where it may be either.
 	Format Format
 	// Columns name the columns of files whose names are not the usual ones, or that have none.
 	Columns Columns
@@ -170,10 +170,9 @@ func (r *reading) readAll(ctx context.Context, at location) error {
 			return err
 		}
 	}
-	// A file that would pass as both follows the other one; three columns and no user twice everywhere is "user item item".
-	of.train.orElse(of.test, layout{format: LightGCN, why: "no user is on two lines"})
-	of.test.orElse(of.train)
-	of.valid.orElse(of.train, layout{format: LightGCN, why: "no user is on two lines"})
+	of.train.settle(of.test, at.test.shown)
+	of.test.settle(of.train, at.train.shown)
+	of.valid.settle(of.train, at.train.shown)
 	r.layout = of.train
 	r.dealt = of.train.format == MMRec
 	if r.dealt && (at.test.exists() || at.valid.exists()) {

@@ -55,16 +55,9 @@ type layout struct {
 	separator separator
 	header    []string // nil without one
 	first     int      // line of the header, or of the first row
+	widest    int      // where the format is Auto: the most columns that a line has
+	weights   bool     // where the format is Auto: every line has three columns, and the third is 1
 	places
-}
-
-// orElse settles an undecided layout by the first alternative that is decided.
-func (l *layout) orElse(alternatives ...layout) {
-	for _, a := range alternatives {
-		if l.format == Auto && (a.format == LightGCN || a.format == Pairs) {
-			l.format, l.why = a.format, a.why
-		}
-	}
 }
 
 // wanted is what the options ask of a file's layout.
@@ -115,18 +108,6 @@ func (w wanted) recognise(ctx context.Context, s source) (layout, error) {
 		return l, nil
 	}
 	return s.recogniseUsers(ctx)
-}
-
-// recogniseValid is recognise of a validation file, whose format is its own. The columns are meant for it where it has them.
-func (w wanted) recogniseValid(ctx context.Context, s source) (layout, error) {
-	l, err := wanted{Auto, w.columns}.recognise(ctx, s)
-	if err == nil || !w.columns.given() {
-		return l, err
-	}
-	if l, plain := (wanted{format: Auto}).recognise(ctx, s); plain == nil {
-		return l, nil
-	}
-	return l, err
 }
 
 // byFirstLine settles everything but the difference between LightGCN and Pairs.
@@ -293,46 +274,6 @@ func headerOf(line []byte, by separator) []string {
 		fields[k] = strings.TrimSpace(fields[k])
 	}
 	return fields
-}
-
-// recogniseUsers tells LightGCN and Pairs apart: LightGCN has one line a user, so a user on two lines means pairs. Where no user comes
-// twice, a line that is too long or too short for a pair means LightGCN.
-func (s source) recogniseUsers(ctx context.Context) (layout, error) {
-	seen := map[string]int{}
-	found := layout{format: Auto, separator: blanks}
-	err := s.blocks(ctx, text{}, func(b block) error {
-		for lines := b.lines(); lines.next(); {
-			if len(seen) == 0 {
-				found.first = lines.number
-			}
-			user, rest := column(lines.line)
-			if first, ok := seen[string(user)]; ok {
-				found.format, found.why = Pairs, fmt.Sprintf("user %q is on lines %d and %d", user, first, lines.number)
-				return errEnough
-			}
-			seen[string(user)] = lines.number
-			columns := 1
-			for ; len(rest) > 0 && columns < 4; columns++ {
-				_, rest = column(rest)
-			}
-			if found.format == Auto && (columns == 1 || columns > 3) {
-				found.format = LightGCN
-				found.why = fmt.Sprintf("no user is on two lines, and line %d has %s", lines.number, atLeast(columns))
-			}
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errEnough) {
-		return found, err
-	}
-	return found, nil
-}
-
-func atLeast(columns int) string {
-	if columns == 1 {
-		return "one column"
-	}
-	return fmt.Sprintf("%d columns or more", columns)
 }
 
 // column cuts the first column off a line that has no separator at its ends.

@@ -157,7 +157,7 @@ func (r *fileReader) doubt(line []byte) (doubt string) {
 		doubt = "; columns separated by commas or semicolons need a header that names a user and an item, or -columns user=1,item=2"
 	}
 	if r.format == Pairs && r.why != "" {
-		doubt += fmt.Sprintf(" (read as pairs since %s; -format lightgcn reads it as one user a line)", r.why)
+		doubt += fmt.Sprintf(" (read as pairs: %s; -format lightgcn reads it as one user a line)", r.why)
 	}
 	return doubt
 }
