@@ -118,11 +118,9 @@ func (w wanted) byFirstLine(s source, line []byte, l *layout) (settled bool, err
 		l.format = LightGCN
 		return true, nil
 	case Pairs:
-		w.asPairs(l)
-		return true, nil
+		return true, w.asPairs(s, l)
 	case MovieLens:
-		w.asMovieLens(l)
-		return true, nil
+		return true, w.asMovieLens(s, l)
 	case RecBole:
 		if typed == nil {
 			return false, s.at(l.first, `no header of RecBole: "user_id:token<TAB>item_id:token .." is wanted`)
@@ -140,14 +138,12 @@ func (w wanted) byFirstLine(s source, line []byte, l *layout) (settled bool, err
 	case typed != nil:
 		return true, w.asTable(s, l, RecBole, typedBy, typed)
 	case bytes.Count(line, []byte("::")) >= 1 && !bytes.Contains(line, []byte("\t")):
-		w.asMovieLens(l)
-		return true, nil
+		return true, w.asMovieLens(s, l)
 	case w.columns.numbered():
 		if by := separatorOf(line); by == comma || by == semicolon {
 			return true, w.asTable(s, l, CSV, by, headerOf(line, by))
 		}
-		w.asPairs(l)
-		return true, nil
+		return true, w.asPairs(s, l)
 	}
 	for _, by := range []separator{tab, comma, semicolon} {
 		header := headerOf(line, by)
@@ -170,35 +166,47 @@ func (w wanted) byFirstLine(s source, line []byte, l *layout) (settled bool, err
 	return false, nil
 }
 
-func (w wanted) asPairs(l *layout) {
+func (w wanted) asPairs(s source, l *layout) error {
 	l.format, l.separator = Pairs, blanks
-	if w.columns.given() {
-		l.places = w.columns.byNumber()
-		l.why = l.places.String(nil)
+	if !w.columns.given() {
+		return nil
 	}
+	return w.number(s, l)
 }
 
-func (w wanted) asMovieLens(l *layout) {
+func (w wanted) asMovieLens(s source, l *layout) error {
 	l.format, l.separator, l.why = MovieLens, twoColons, `columns separated by "::"`
 	l.places = places{0, 1, 2, 3, -1}
-	if w.columns.given() {
-		l.places = w.columns.byNumber()
-		l.why += ": " + l.places.String(nil)
+	if !w.columns.given() {
+		return nil
 	}
+	return w.number(s, l)
+}
+
+// number settles the columns of a file without a header.
+func (w wanted) number(s source, l *layout) error {
+	l.places = w.columns.byNumber()
+	if complaint := l.places.verify(nil); complaint != "" {
+		return s.at(l.first, "%s; without a header the user is column 1 and the item column 2 where -columns do not give them", complaint)
+	}
+	if l.why != "" {
+		l.why += ": "
+	}
+	l.why += l.places.String(nil)
+	return nil
 }
 
 // asTable settles the columns of a file with a header, or with numbered columns.
 func (w wanted) asTable(s source, l *layout, format Format, by separator, header []string) error {
 	l.format, l.separator = format, by
 	if w.columns.numbered() && format == CSV {
-		l.places = w.columns.byNumber()
-		if complaint := l.places.verify(nil); complaint != "" {
-			return s.at(l.first, "%s", complaint)
+		l.why = fmt.Sprintf("no header, separated by %s", by)
+		if err := w.number(s, l); err != nil {
+			return err
 		}
 		if l.width() <= len(header) && usual(header[l.user:l.user+1], userNames) == 0 && usual(header[l.item:l.item+1], itemNames) == 0 {
 			return s.at(l.first, "a header, and -columns number columns as where there is none: name them, or leave -columns out")
 		}
-		l.why = fmt.Sprintf("no header, separated by %s: %s", by, l.places.String(nil))
 		return nil
 	}
 	var complaint string
