@@ -158,7 +158,7 @@ func (r *reading) readAll(ctx context.Context, at location) error {
 		if !part.exists() {
 			continue
 		}
-		if err := part.hold(); err != nil {
+		if err := part.hold(ctx, mostHeld); err != nil {
 			return err
 		}
 		recognise := wants.recognise

@@ -140,11 +140,11 @@ func (at *location) explicit(o Options) error {
 	return nil
 }
 
-// beside is the first file of the names, packed or not, that lies in the folder of a source.
+// beside is the first regular file of the names, packed or not, that lies in the folder of a source.
 func (s source) beside(names ...string) source {
 	for _, name := range names {
 		for _, packed := range []string{"", ".gz"} {
-			if info, err := fs.Stat(s.fsys, name+packed); err == nil && !info.IsDir() {
+			if info, err := fs.Stat(s.fsys, name+packed); err == nil && info.Mode().IsRegular() { // a pipe would have to be waited for
 				return source{fsys: s.fsys, name: name + packed, shown: filepath.Join(filepath.Dir(s.shown), name+packed)}
 			}
 		}
