@@ -105,8 +105,7 @@ func (o *Options) verify() error {
 	return o.CheckSplit()
 }
 
-// Load reads a data set. Users and items are numbered by first appearance in train, then test, then validation; ids that are all integers
-// are numbered in increasing order instead. An error that a file causes reads "path:line: what". The context ends it early.
+// Load reads a data set. Users and items are numbered in the order of their ids: by value where all are integers, else by their bytes. An error that a file causes reads "path:line: what". The context ends it early.
 func Load(ctx context.Context, o Options) (*Dataset, error) {
 	if err := o.verify(); err != nil {
 		return nil, err
@@ -146,7 +145,7 @@ type reading struct {
 	dealt              bool   // the training file dealt its interactions to the three itself
 }
 
-// readAll reads the parts in the order in which ids are numbered.
+// readAll reads the parts.
 func (r *reading) readAll(ctx context.Context, at location) error {
 	wants := wanted{r.Format, r.Columns}
 	var of struct{ train, test, valid layout }

@@ -98,7 +98,7 @@ func TestNumbering(t *testing.T) {
 		{"integers by value, whatever the order of lines", "10 3\n10 -5\n9 20\n", "100 007\n100 7\n", "9 10 100", "-5 3 007 7 20"},
 		{"longer than any machine integer", "1 100000000000000000000\n1 99999999999999999999\n", "", "1", "99999999999999999999 100000000000000000000"},
 		{"negative values", "1 -2\n1 -10\n1 0\n1 -0\n", "", "1", "-10 -2 -0 0"},
-		{"others by appearance, train first", "b 9\na x\nb 10\n", "c 1\nc 2\n", "b a c", "9 x 10 1 2"},
+		{"others by their bytes", "b 9\nab x\nb 10\n", "a 1\na 2\n", "a ab b", "1 10 2 9 x"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			files := map[string]string{"train.txt": c.train}

@@ -57,7 +57,7 @@ func byTicket(a, b ticket) int {
 	return cmp.Or(cmp.Compare(a.time, b.time), cmp.Compare(a.hash, b.hash), cmp.Compare(a.slot, b.slot))
 }
 
-// draw hashes an interaction, by its user and item rather than by its position, so that it does not depend on the others.
+// draw hashes an interaction by the numbers of its user and item rather than by its position: the ids decide, and not the order of lines.
 func draw(s philox.Stream, user int, x *Interactions, slot int64) ticket {
 	w := s.At(0, uint32(user), uint32(x.Item[slot]))
 	return ticket{hash: uint64(w[0])<<32 | uint64(w[1]), slot: slot}

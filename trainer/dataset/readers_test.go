@@ -266,7 +266,7 @@ func TestDescribed(t *testing.T) {
 	if got := fmt.Sprint(*d.ItemFields); got != "{[tags] [0 2 2] [0 1] [0 0] [blue red]}" {
 		t.Errorf("item attributes %s", got)
 	}
-	if got := fmt.Sprint(d.UserID, *d.UserFields); got != "[b a] {[age city] [0 2 3] [0 1 0] [0 1] [7 Paris]}" {
+	if got := fmt.Sprint(d.UserID, *d.UserFields); got != "[a b] {[age city] [0 1 3] [0 0 1] [0 1] [7 Paris]}" {
 		t.Errorf("user attributes %s", got)
 	}
 }
