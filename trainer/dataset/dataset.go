@@ -197,6 +197,9 @@ func (r *reading) readAll(ctx context.Context, at location) error {
 		}
 		p.to.file.Role = p.role
 	}
+	if err := compareUnits([]*parsed{&r.train, &r.test, &r.valid}); err != nil {
+		return err
+	}
 	if r.dealt {
 		r.train.file.Role = "all"
 		if len(r.train.pairs) == 0 {
