@@ -58,6 +58,7 @@ type layout struct {
 	widest    int      // where the format is Auto: the most columns that a line has
 	weights   bool     // where the format is Auto: every line has three columns, and the third is 1
 	places
+	optional bool // the rating and the time are read where rows are so wide
 }
 
 // wanted is what the options ask of a file's layout.
@@ -176,11 +177,18 @@ func (w wanted) asPairs(s source, l *layout) error {
 
 func (w wanted) asMovieLens(s source, l *layout) error {
 	l.format, l.separator, l.why = MovieLens, twoColons, `columns separated by "::"`
-	l.places = places{0, 1, 2, 3, -1}
-	if !w.columns.given() {
-		return nil
+	l.places, l.optional = places{0, 1, 2, 3, -1}, true
+	switch {
+	case w.columns.named():
+		return s.at(l.first, `columns separated by "::" have no header: give -columns by number, from 1`)
+	case w.columns.numbered():
+		l.optional = false
+		return w.number(s, l)
+	case w.columns.given():
+		l.places = w.columns.without(l.places)
+		l.why += ": " + l.places.String(nil)
 	}
-	return w.number(s, l)
+	return nil
 }
 
 // number settles the columns of a file without a header.

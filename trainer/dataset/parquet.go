@@ -130,7 +130,7 @@ func (r *fileReader) parquetColumns(f *parquet.File) (columns []parquetColumn, e
 		}
 		column, err := parquetColumnOf(c.role, leaves[c.at])
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", r.shown, err)
+			return nil, fmt.Errorf("%s: %w%s", r.shown, err, r.orNone(c.role))
 		}
 		columns = append(columns, column)
 	}
@@ -237,7 +237,7 @@ type parquetRow struct {
 // set takes a value of the row.
 func (r *parquetRow) set(c parquetColumn, v parquet.Value) (complaint string) {
 	if v.IsNull() {
-		return "a null: every interaction needs its " + c.role
+		return "a null: every interaction needs its " + c.role + r.orNone(c.role)
 	}
 	switch c.role {
 	case "user":

@@ -213,12 +213,12 @@ func (r *fileReader) add(p *parsed, user, item, rating, at []byte, ratingName st
 	if rated.given = len(rating) > 0; rated.given {
 		var ok bool
 		if rated.x, ok = parseNumber(rating); !ok {
-			return fmt.Sprintf("the %s %s is not a number", ratingName, quoted(rating))
+			return fmt.Sprintf("the %s %s is not a number%s", ratingName, quoted(rating), r.orNone("rating"))
 		}
 	}
 	if timed.given = len(at) > 0; timed.given {
 		if timed.x, complaint = r.parseTime(at); complaint != "" {
-			return complaint
+			return complaint + r.orNone("time")
 		}
 	}
 	r.keep(p, user, item, rated, timed)

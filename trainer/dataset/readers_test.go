@@ -186,6 +186,12 @@ func TestTables(t *testing.T) {
 		{"four columns", "u.data", "196\t242\t3\t881250949\n186\t302\t3\t891717742\n196\t377\t1\t878887116\n", "", 0, "", Pairs, "186:302 196:242,377", "[8.91717742e+08 8.81250949e+08 8.78887116e+08]"},
 		{"four columns, no user twice", "u.data", "1 2 3 4\n5 6 7 8\n", "", 0, Pairs, Pairs, "1:2 5:6", "[4 8]"},
 		{"numbered pairs", "x", "9 1 2\n8 1 3\n", "user=2,item=3,time=1", 0, "", Pairs, "1:2,3", "[9 8]"},
+		{"a time that is not wanted", "x.csv", "user,item,time,rating\n1,7,noon,5\n1,8,,4\n", "time=none", 0, "", CSV, "1:7,8", "[]"},
+		{"a rating that is not wanted", "x.csv", "user,item,time,rating\n1,7,3,-\n1,8,4,\n", "rating=none", 0, "", CSV, "1:7,8", "[3 4]"},
+		{"no time by number", "x.csv", "1,7,3,2\n1,8,4,0\n", "user=1,item=2,rating=4,time=none", 0, "", CSV, "1:7", "[]"},
+		{"no time in movielens", "ratings.dat", "1::7::5::noon\n1::8::0::noon\n", "time=none", 0, "", MovieLens, "1:7", "[]"},
+		{"no rating in movielens", "ratings.dat", "1::7::x::100\n1::8::-1::90\n", "rating=none", 0, "", MovieLens, "1:7,8", "[100 90]"},
+		{"neither in short movielens", "ratings.dat", "1::7\n1::8\n", "rating=none,time=none", 0, "", MovieLens, "1:7,8", "[]"},
 		{"the item's default column", "x", "9 1 2\n8 3 2\n", "user=3,rating=1", 0, "", Pairs, "2:1,3", "[]"},
 		{"the user's default column", "x", "2::9::1\n2::8::3\n", "item=3", 0, "", MovieLens, "2:1,3", "[]"},
 		{"ids near 2^63 and negative", "x.csv", "user,item\n9223372036854775807,-9223372036854775808\n9223372036854775808,-1\n", "", 0, "", CSV,
@@ -307,11 +313,14 @@ func TestBadTables(t *testing.T) {
 		force      Format
 		want       string
 	}{
-		{"NaN rating", "user,item,rating\n1,2,3\n1,3,NaN\n", "", 0, "", `x:3: the rating "NaN" is not a number`},
+		{"NaN rating", "user,item,rating\n1,2,3\n1,3,NaN\n", "", 0, "", `x:3: the rating "NaN" is not a number; -columns rating=none reads the file without it`},
 		{"infinite rating", "1::2::inf::5\n", "", 0, "", `x:1: the rating "inf" is not a number`},
 		{"rating beyond any number", "1::2::1e999::5\n", "", 0, "", `x:1: the rating "1e999" is not a number`},
-		{"missing rating", "user,item,rating\n1,2,\n", "", 0, "", "x:2: the rating is missing"},
-		{"time that is a word", "user,item,time\n1,2,noon\n", "", 0, "", `x:2: the time "noon" is neither a number nor a date`},
+		{"missing rating", "user,item,rating\n1,2,\n", "", 0, "", "x:2: the rating is missing; -columns rating=none"},
+		{"time that is a word", "user,item,time\n1,2,noon\n", "", 0, "", `x:2: the time "noon" is neither a number nor a date such as 2014-07-09 or 2014-07-09T10:00:00Z; -columns time=none`},
+		{"missing time", "user,item,time\n1,2,\n", "", 0, "", "x:2: the time is missing; -columns time=none reads the file without it"},
+		{"names in movielens", "1::2::3::4\n", "user=a", 0, "", "x:1: columns separated by \"::\" have no header"},
+		{"no rating to hold", "user,item,rating\n1,2,3\n", "rating=none", 4, "", "x has no ratings to hold against -min-rating 4"},
 		{"February 30", "user,item,time\n1,2,2014-02-30\n", "", 0, "", `x:2: the time "2014-02-30" is neither`},
 		{"a number after dates", "user,item,time\n1,2,2014-02-20\n1,3,5\n", "", 0, "", `x:3: the time "5" is not a date`},
 		{"a date after numbers", "user,item,time\n1,2,5\n1,3,2014-02-20\n", "", 0, "", `x:3: the time "2014-02-20" is not a number`},
@@ -403,7 +412,7 @@ type floatRow struct {
 }
 
 func TestColumns(t *testing.T) {
-	for _, s := range []string{"", "user=uid,item=sku,rating=stars,time=ts", "time=4", "user=a b"} {
+	for _, s := range []string{"", "user=uid,item=sku,rating=stars,time=ts", "time=4", "user=a b", "rating=none,time=none"} {
 		c, err := ParseColumns(s)
 		if err != nil {
 			t.Errorf("%q: %v", s, err)
@@ -416,6 +425,7 @@ func TestColumns(t *testing.T) {
 		"user":          `"user" is not ROLE=COLUMN`,
 		"user=":         "is not ROLE=COLUMN",
 		"usr=a":         "(did you mean user?)",
+		"item=none":     "only rating and time may be none",
 		"user=a,user=b": "user is given twice",
 	} {
 		if _, err := ParseColumns(s); err == nil || !strings.Contains(err.Error(), want) {

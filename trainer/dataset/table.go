@@ -165,12 +165,12 @@ func (r *fileReader) row(fields [][]byte, line int, ratingName string) (complain
 	var rating, at []byte
 	if r.rating >= 0 {
 		if rating = fields[r.rating]; len(rating) == 0 {
-			return "the " + ratingName + " is missing"
+			return "the " + ratingName + " is missing" + r.orNone("rating")
 		}
 	}
 	if r.time >= 0 {
 		if at = fields[r.time]; len(at) == 0 {
-			return "the time is missing"
+			return "the time is missing" + r.orNone("time")
 		}
 	}
 	for _, id := range [][]byte{user, item} {
@@ -196,11 +196,11 @@ func (r *fileReader) row(fields [][]byte, line int, ratingName string) (complain
 // firstRow holds the columns that are wanted by number against what a file without a header has.
 func (r *fileReader) firstRow(fields [][]byte) (complaint string) {
 	r.columns = len(fields)
-	if r.format == MovieLens && r.places == (places{0, 1, 2, 3, -1}) { // a rating and a time are usual, and not in every file
-		if r.columns < 3 {
+	if r.optional {
+		if r.rating >= r.columns {
 			r.rating = -1
 		}
-		if r.columns < 4 {
+		if r.time >= r.columns {
 			r.time = -1
 		}
 		if r.rating < 0 && r.minRating != 0 {
@@ -211,6 +211,14 @@ func (r *fileReader) firstRow(fields [][]byte) (complaint string) {
 		return fmt.Sprintf("%s, so there is no column %d", plural(r.columns, "column"), r.width())
 	}
 	return ""
+}
+
+// orNone says how a rating or time that was found is turned off; "" for a role that is needed, and for columns that were asked for by number.
+func (r *fileReader) orNone(role string) string {
+	if role != "rating" && role != "time" || r.header == nil && !r.optional && r.format != Parquet {
+		return ""
+	}
+	return fmt.Sprintf("; -columns %s=none reads the file without it", role)
 }
 
 // plural is "1 column" or "3 columns".
