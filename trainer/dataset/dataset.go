@@ -27,6 +27,8 @@ type Dataset struct {
 	Files  []File // what was read
 	Counts Counts // what happened to it
 	Parts  Parts  // how the three sets came about
+
+	Notes []string // what else was noticed while the files were read
 }
 
 // Unseen says what becomes of users and items that have test interactions and no training interaction.
@@ -143,6 +145,7 @@ type reading struct {
 	train, test, valid parsed
 	layout             layout // of train
 	dealt              bool   // the training file dealt its interactions to the three itself
+	notes              []string
 }
 
 // readAll reads the parts.
@@ -197,6 +200,11 @@ func (r *reading) readAll(ctx context.Context, at location) error {
 		}
 		p.to.file.Role = p.role
 	}
+	for _, p := range parts {
+		if p.exists() && p.header == nil && p.layout.format != Parquet && len(p.to.pairs) > 0 {
+			r.noteHeader(p.to)
+		}
+	}
 	if err := compareUnits([]*parsed{&r.train, &r.test, &r.valid}); err != nil {
 		return err
 	}
@@ -209,10 +217,20 @@ func (r *reading) readAll(ctx context.Context, at location) error {
 	return nil
 }
 
+// noteHeader notes where the first interaction of a file without a header looks like one.
+func (r *reading) noteHeader(p *parsed) {
+	first := p.pairs[0]
+	if r.users.onlyWord(first.User) && r.items.onlyWord(first.Item) {
+		user, item := r.users.name[first.User], r.items.name[first.Item]
+		r.notes = append(r.notes, fmt.Sprintf("the first interaction of %s, user %q and item %q, looks like a header, since all other ids are integers: name the columns with -columns user=%s,item=%s",
+			p.file.Path, user, item, user, item))
+	}
+}
+
 // dataset numbers the ids finally and builds the sets.
 func (r *reading) dataset() (*Dataset, error) {
 	var userPlace, itemPlace []int32
-	d := &Dataset{Format: r.train.file.Format}
+	d := &Dataset{Format: r.train.file.Format, Notes: r.notes}
 	d.UserID, userPlace = r.users.sorted()
 	d.ItemID, itemPlace = r.items.sorted()
 	for _, part := range []struct {

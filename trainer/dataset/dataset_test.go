@@ -141,7 +141,7 @@ func TestBadInput(t *testing.T) {
 		{"one column among pairs", map[string]string{"train.txt": "1 2\n1 3\n2\n"}, "", "", `FOLDER/train.txt:3: "2" stands alone`},
 		{"a wide line among pairs", map[string]string{"train.txt": "1 2\n1 3\n2 3 4 5\n"}, "", "",
 			`FOLDER/train.txt:3: 4 columns: a pair is "user item" or "user item weight" (read as pairs: user "1" is on lines 1 and 2; -format lightgcn`},
-		{"a weight that is a word", map[string]string{"train.txt": "u i rating\nu 1 2\n"}, "", "", `FOLDER/train.txt:1: the weight "rating" is not a number`},
+		{"a weight that is a word", map[string]string{"train.txt": "you i rating\nyou 1 2\n"}, "", "", `FOLDER/train.txt:1: the weight "rating" is not a number`},
 		{"a weight that is not a number", map[string]string{"train.txt": "1 2 3\n1 3 NaN\n"}, "", "", `FOLDER/train.txt:2: the weight "NaN"`},
 		{"an infinite weight", map[string]string{"train.txt": "1 2 3\n1 3 inf\n"}, "", "", `FOLDER/train.txt:2: the weight "inf"`},
 		{"no weight is positive", map[string]string{"train.txt": "1 2 0\n1 3 -1\n"}, "", "", "FOLDER/train.txt has no interactions"},

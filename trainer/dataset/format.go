@@ -114,6 +114,14 @@ func (w wanted) recognise(ctx context.Context, s source) (layout, error) {
 // byFirstLine settles everything but the difference between LightGCN and Pairs.
 func (w wanted) byFirstLine(s source, line []byte, l *layout) (settled bool, err error) {
 	typed, typedBy := typedHeader(line)
+	if header := plainHeader(line); header != nil {
+		switch {
+		case w.format == LightGCN || w.format == Pairs:
+			return false, s.at(l.first, "a header (%s), and the format %s has none: leave -format out", list(header), w.format)
+		case (w.format == CSV || w.format == MMRec) && separatorOf(line) == noneAtAll:
+			return true, w.asTable(s, l, w.format, blanks, header)
+		}
+	}
 	switch w.format {
 	case LightGCN:
 		l.format = LightGCN
@@ -141,12 +149,18 @@ func (w wanted) byFirstLine(s source, line []byte, l *layout) (settled bool, err
 	case bytes.Count(line, []byte("::")) >= 1 && !bytes.Contains(line, []byte("\t")):
 		return true, w.asMovieLens(s, l)
 	case w.columns.numbered():
+		if header := plainHeader(line); header != nil {
+			return false, s.at(l.first, numberedHeader)
+		}
 		if by := separatorOf(line); by == comma || by == semicolon {
 			return true, w.asTable(s, l, CSV, by, headerOf(line, by))
 		}
 		return true, w.asPairs(s, l)
 	}
-	for _, by := range []separator{tab, comma, semicolon} {
+	for _, by := range []separator{tab, comma, semicolon, blanks} {
+		if by == blanks && separatorOf(line) != noneAtAll {
+			break // "user name,item name" has no column user
+		}
 		header := headerOf(line, by)
 		if len(header) < 2 {
 			continue
@@ -162,7 +176,7 @@ func (w wanted) byFirstLine(s source, line []byte, l *layout) (settled bool, err
 		}
 	}
 	if w.columns.given() {
-		return false, s.at(l.first, "-columns name columns, and there is no header separated by commas, semicolons or tabs; number them from 1 where there is none")
+		return false, s.at(l.first, "-columns name columns, and there is no header separated by commas, semicolons, tabs or spaces; number them from 1 where there is none")
 	}
 	return false, nil
 }
@@ -204,6 +218,8 @@ func (w wanted) number(s source, l *layout) error {
 	return nil
 }
 
+const numberedHeader = "a header, and -columns number columns as where there is none: name them, or leave -columns out"
+
 // asTable settles the columns of a file with a header, or with numbered columns.
 func (w wanted) asTable(s source, l *layout, format Format, by separator, header []string) error {
 	l.format, l.separator = format, by
@@ -213,7 +229,7 @@ func (w wanted) asTable(s source, l *layout, format Format, by separator, header
 			return err
 		}
 		if l.width() <= len(header) && usual(header[l.user:l.user+1], userNames) == 0 && usual(header[l.item:l.item+1], itemNames) == 0 {
-			return s.at(l.first, "a header, and -columns number columns as where there is none: name them, or leave -columns out")
+			return s.at(l.first, numberedHeader)
 		}
 		return nil
 	}
@@ -262,6 +278,20 @@ func splitHeader(line string, by separator) []string {
 		fields[k] = strings.TrimSpace(fields[k])
 	}
 	return fields
+}
+
+// plainHeader returns the names of a header that has a usual one for the user and one for the item, separated by tabs, or by blanks where there
+// is no tab; nil without.
+func plainHeader(line []byte) []string {
+	by := blanks
+	if bytes.ContainsRune(line, '\t') {
+		by = tab
+	}
+	header := splitHeader(string(line), by)
+	if bytes.ContainsAny(line, ",;") || usual(header, userNames) < 0 || usual(header, itemNames) < 0 {
+		return nil
+	}
+	return header
 }
 
 // separatorOf is the separator that is most frequent in a line; noneAtAll where there is none.

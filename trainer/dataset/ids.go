@@ -104,6 +104,19 @@ func byBytes(names []string) []int32 {
 	return order
 }
 
+// onlyWord tells whether an id is the only one that is no integer.
+func (d *identifiers) onlyWord(id int32) bool {
+	if isInteger(d.name[id]) {
+		return false
+	}
+	for i, s := range d.name {
+		if int32(i) != id && !isInteger(s) {
+			return false
+		}
+	}
+	return len(d.name) > 1
+}
+
 // canonical reads an integer of at most 18 digits that is written as strconv writes it: no two such ids have one value.
 func canonical(id []byte) (x int64, ok bool) {
 	digits := id

@@ -12,7 +12,7 @@ import (
 // rows calls each with the fields of every row of a table, whose header, if it has one, is left out. The fields are valid until the next call.
 // Rows without a quote are cut at the separators; the others follow the rules of encoding/csv, which reads them.
 func (s source) rows(ctx context.Context, l layout, how text, each func(fields [][]byte, line int) error) error {
-	how.quoted = l.format == CSV || l.format == MMRec
+	how.quoted = (l.format == CSV || l.format == MMRec) && l.separator != blanks
 	t := tableReader{source: s, layout: l, each: each, header: l.header != nil}
 	return s.blocks(ctx, how, func(b block) error {
 		if how.quoted && bytes.IndexByte(b.text, '"') >= 0 {
