@@ -146,7 +146,7 @@ func (w wanted) byFirstLine(s source, line []byte, l *layout) (settled bool, err
 	switch {
 	case typed != nil:
 		return true, w.asTable(s, l, RecBole, typedBy, typed)
-	case bytes.Count(line, []byte("::")) >= 1 && !bytes.Contains(line, []byte("\t")):
+	case isMovieLens(line):
 		return true, w.asMovieLens(s, l)
 	case w.columns.numbered():
 		if header := plainHeader(line); header != nil {
@@ -187,6 +187,20 @@ func (w wanted) asPairs(s source, l *layout) error {
 		return nil
 	}
 	return w.number(s, l)
+}
+
+// isMovieLens tells whether a line is two to four columns separated by "::", the user and the item without a blank: "u::1 i::5" is a pair of ids.
+func isMovieLens(line []byte) bool {
+	columns := bytes.Split(line, []byte("::"))
+	if len(columns) < 2 || len(columns) > 4 {
+		return false
+	}
+	for _, id := range columns[:2] {
+		if bytes.ContainsAny(trim(id), " \t") {
+			return false
+		}
+	}
+	return true
 }
 
 func (w wanted) asMovieLens(s source, l *layout) error {
