@@ -53,7 +53,8 @@ type Options struct {
 	Columns Columns
 	// MinRating drops interactions that are rated lower. 0 drops those whose rating or weight is not positive.
 	MinRating float64
-	// Valid is a file of interactions that leave train and enter validation. Empty: the folder's valid.txt, if there is one.
+	// Valid is a file of interactions that leave train and enter validation. Empty: the folder's valid.txt, or else its only one of val.txt,
+	// validation.txt and dev.txt, if there is one.
 	Valid string
 	// ValidRatio of each user's training interactions, in expectation and never a user's last one, enters validation where the split is
 	// given and no validation file says what does. Of a random or temporal split it is the share of validation, 0 meaning a tenth and a
@@ -128,7 +129,7 @@ func Load(ctx context.Context, o Options) (*Dataset, error) {
 	if r = nil; d.Train.Len() > tenMillion {
 		runtime.GC() // what was read is larger than the sets; left to the collector's pace, both would stay through the split
 	}
-	d.Name, d.Path = at.name, at.path
+	d.Name, d.Path, d.Notes = at.name, at.path, append(at.notes, d.Notes...)
 	if err := d.split(o, at.single && !dealt); err != nil {
 		return nil, err
 	}

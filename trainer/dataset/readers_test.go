@@ -245,6 +245,11 @@ func TestFolders(t *testing.T) {
 			"x.item": "item_id:token\tname:token_seq\n2\ttwo\n"}, "1:2,3 | 1:4 | 1:5", ""},
 		{"csv", map[string]string{"train.csv": "user,item\n1,2\n", "test.csv": "user,item\n1,3\n"}, "1:2 |  | 1:3", ""},
 		{"txt before others", map[string]string{"train.csv": "user,item\n1,2\n", "train.txt": "7 8\n7 9\n"}, "7:8,9 |  | ", ""},
+		{"val", map[string]string{"train.txt": "1 2\n1 3\n", "val.txt": "1 4\n1 5\n"}, "1:2,3 | 1:4,5 | ", ""},
+		{"validation, another extension", map[string]string{"train.csv": "user,item\n1,2\n1,3\n", "validation.csv.gz": "user,item\n1,4\n"}, "1:2,3 | 1:4 | ", ""},
+		{"dev of RecBole's", map[string]string{"x.train.inter": inter + "1\t2\n1\t3\n", "x.dev.inter": inter + "1\t4\n"}, "1:2,3 | 1:4 | ", ""},
+		{"valid before val", map[string]string{"train.txt": "1 2\n1 3\n", "val.txt": "1 4\n1 5\n", "valid.txt": "1 6\n1 7\n"}, "1:2,3 | 1:6,7 | ", ""},
+		{"val and dev", map[string]string{"train.txt": "1 2\n1 3\n", "val.txt": "1 4\n1 5\n", "dev.txt": "1 6\n1 7\n"}, "1:2,3 |  | ", ""},
 		{"two of a role", map[string]string{"train.csv": "user,item\n1,2\n", "train.tsv": "user\titem\n1\t2\n"}, "", "train.csv and train.tsv: name the one"},
 		{"two wholes", map[string]string{"a.inter": inter, "b.inter": inter}, "", "a.inter and b.inter: name the one"},
 	} {
@@ -260,6 +265,9 @@ func TestFolders(t *testing.T) {
 			default:
 				if got := d.text(d.Train) + " | " + d.text(d.Valid) + " | " + d.text(d.Test); got != c.want {
 					t.Errorf("%s, want %s", got, c.want)
+				}
+				if _, other := c.files["val.txt"]; other && len(c.files) > 2 != strings.Contains(d.String(), "val.txt; -valid names a validation file") {
+					t.Errorf("the report says nothing of val.txt:\n%s", d)
 				}
 			}
 		})
