@@ -10,10 +10,12 @@ import (
 )
 
 // rows calls each with the fields of every row of a table, whose header, if it has one, is left out. The fields are valid until the next call.
-// Rows without a quote are cut at the separators; the others follow the rules of encoding/csv, which reads them.
+// Rows without a quote are cut at the separators; the others follow the rules of encoding/csv, which reads them, but where tabs separate: a field
+// there often has a quote of its own (5" disc), and one that is quoted ends on its line.
 func (s source) rows(ctx context.Context, l layout, how text, each func(fields [][]byte, line int) error) error {
-	how.quoted = (l.format == CSV || l.format == MMRec) && l.separator != blanks
-	t := tableReader{source: s, layout: l, each: each, header: l.header != nil}
+	ofCSV := l.format == CSV || l.format == MMRec
+	how.quoted = ofCSV && (l.separator == comma || l.separator == semicolon)
+	t := tableReader{source: s, layout: l, each: each, header: l.header != nil, unquote: ofCSV && l.separator == tab}
 	return s.blocks(ctx, how, func(b block) error {
 		if how.quoted && bytes.IndexByte(b.text, '"') >= 0 {
 			if err := t.quoted(b); err != nil || !b.cut {
@@ -46,13 +48,14 @@ type tableReader struct {
 	layout
 	each    func(fields [][]byte, line int) error
 	header  bool // it is still to come
+	unquote bool // fields that are wholly in quotes
 	fields  [][]byte
 	scratch []byte
 }
 
 // split cuts a line without quotes.
 func (t *tableReader) split(lines scanner) {
-	t.fields = t.fields[:0]
+	t.fields, t.scratch = t.fields[:0], t.scratch[:0]
 	switch t.separator {
 	case blanks:
 		for rest := lines.line; len(rest) > 0 && len(t.fields) <= maxColumns; {
@@ -74,6 +77,16 @@ func (t *tableReader) split(lines scanner) {
 	default:
 		rest := lines.whole
 		for {
+			if t.unquote && len(rest) > 0 && rest[0] == '"' {
+				if field, end, ok := t.unquoted(rest); ok {
+					t.fields = append(t.fields, trim(field))
+					if end == len(rest) || len(t.fields) == maxColumns {
+						return
+					}
+					rest = rest[end+1:]
+					continue
+				}
+			}
 			end := bytes.IndexByte(rest, byte(t.separator))
 			if end < 0 || len(t.fields) == maxColumns {
 				break
@@ -85,13 +98,34 @@ func (t *tableReader) split(lines scanner) {
 	}
 }
 
+// unquoted is the field at the beginning of a row's rest, which begins with a quote, and where it ends; not ok where no quote stands before the
+// separator or the end of the line. A quote inside is written twice.
+func (t *tableReader) unquoted(rest []byte) (field []byte, end int, ok bool) {
+	begin := len(t.scratch)
+	for at := 1; ; {
+		quote := bytes.IndexByte(rest[at:], '"')
+		if quote < 0 {
+			return nil, 0, false
+		}
+		t.scratch = append(t.scratch, rest[at:at+quote]...)
+		switch at += quote + 1; {
+		case at == len(rest) || rest[at] == byte(t.separator):
+			return t.scratch[begin:], at, true
+		case rest[at] != '"':
+			return nil, 0, false
+		}
+		t.scratch = append(t.scratch, '"')
+		at++
+	}
+}
+
 // quoted reads a block with quotes in it.
 func (t *tableReader) quoted(b block) error {
 	r := csv.NewReader(bytes.NewReader(b.text))
 	r.Comma = rune(t.separator)
 	r.FieldsPerRecord = -1 // rows are counted by who wants them
 	r.ReuseRecord = true
-	r.TrimLeadingSpace = t.separator != tab
+	r.TrimLeadingSpace = true
 	for {
 		record, err := r.Read()
 		if errors.Is(err, io.EOF) {
@@ -159,7 +193,11 @@ func (r *fileReader) row(fields [][]byte, line int, ratingName string) (complain
 		r.first = line
 	}
 	if len(fields) != r.columns {
-		return fmt.Sprintf("%s, but line %d has %d, separated by %s", plural(len(fields), "column"), r.first, r.columns, r.separator)
+		complaint = fmt.Sprintf("%s, but line %d has %d, separated by %s", plural(len(fields), "column"), r.first, r.columns, r.separator)
+		if r.format == Pairs {
+			complaint += "; with -format csv tabs alone separate"
+		}
+		return complaint
 	}
 	user, item := fields[r.user], fields[r.item]
 	var rating, at []byte
