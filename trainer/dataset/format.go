@@ -97,7 +97,7 @@ func (w wanted) recognise(ctx context.Context, s source) (layout, error) {
 			return nil // blank so far
 		}
 		l.first = lines.number
-		if settled, err = w.byFirstLine(s, lines.whole, &l); err != nil {
+		if settled, err = w.byFirstLine(s, b, lines.whole, &l); err != nil {
 			return err
 		}
 		return errEnough
@@ -111,8 +111,8 @@ func (w wanted) recognise(ctx context.Context, s source) (layout, error) {
 	return s.recogniseUsers(ctx)
 }
 
-// byFirstLine settles everything but the difference between LightGCN and Pairs.
-func (w wanted) byFirstLine(s source, line []byte, l *layout) (settled bool, err error) {
+// byFirstLine settles everything but the difference between LightGCN and Pairs. The block is that of the first line.
+func (w wanted) byFirstLine(s source, b block, line []byte, l *layout) (settled bool, err error) {
 	typed, typedBy := typedHeader(line)
 	if header := plainHeader(line); header != nil {
 		switch {
@@ -152,7 +152,7 @@ func (w wanted) byFirstLine(s source, line []byte, l *layout) (settled bool, err
 		if header := plainHeader(line); header != nil {
 			return false, s.at(l.first, numberedHeader)
 		}
-		if by := separatorOf(line); by == comma || by == semicolon {
+		if by := separatorOf(line); by == comma || by == semicolon || by == tab && b.tabbed() {
 			return true, w.asTable(s, l, CSV, by, headerOf(line, by))
 		}
 		return true, w.asPairs(s, l)
@@ -306,6 +306,24 @@ func plainHeader(line []byte) []string {
 		return nil
 	}
 	return header
+}
+
+// tabbed tells whether tabs alone separate the columns of a block: all lines have as many, and a column has a blank inside.
+func (b block) tabbed() bool {
+	tabs, inside := -1, false
+	for lines := b.lines(); lines.next(); {
+		n := bytes.Count(lines.whole, []byte{'\t'})
+		if tabs < 0 {
+			tabs = n
+		}
+		if n != tabs {
+			return false
+		}
+		for f := range bytes.SplitSeq(lines.whole, []byte{'\t'}) {
+			inside = inside || bytes.IndexByte(trim(f), ' ') >= 0
+		}
+	}
+	return inside
 }
 
 // separatorOf is the separator that is most frequent in a line; noneAtAll where there is none.
