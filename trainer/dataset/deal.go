@@ -41,6 +41,15 @@ func (d *Dataset) deal(o Options) error {
 	}
 	parts := x.deal(role, 3)
 	d.Train, d.Valid, d.Test = parts[toTrain], parts[toValid], parts[toTest]
+	if p.Split == SplitTemporal && p.By != ByUser {
+		valids, tests := heldOut(p.Ratio, x.Len())
+		if valids > 0 && d.Valid.Len() == 0 {
+			p.ValidTied = tiedAt(x.Time, p.ValidFrom, x.Len()-tests-valids)
+		}
+		if tests > 0 && d.Test.Len() == 0 {
+			p.TestTied = tiedAt(x.Time, p.TestFrom, x.Len()-tests)
+		}
+	}
 	d.judgeUnseen(o.Unseen)
 	return nil
 }
@@ -66,6 +75,12 @@ func draw(s philox.Stream, user int, x *Interactions, slot int64) ticket {
 // share is floor(ratio n), forgiving the last bit of a ratio that is not a binary fraction (.29 of 100 is 29).
 func share(ratio float64, n int) int { return int(math.Floor(ratio*float64(n) + 1e-9)) }
 
+// heldOut is how many of n interactions validation and test ask for.
+func heldOut(r Ratios, n int) (valids, tests int) {
+	tests = share(r.Test, n)
+	return min(share(r.Valid, n), n-tests), tests
+}
+
 // dealAll deals every interaction, whoever its user is, to one of three parts: exactly share(testRatio) of them to test, those with the
 // smallest hashes, the next share(validRatio) to valid, and the rest to train.
 func dealAll(x *Interactions, testRatio, validRatio float64, seed uint64) (role []uint8) {
@@ -77,9 +92,8 @@ func dealAll(x *Interactions, testRatio, validRatio float64, seed uint64) (role 
 			}
 		}
 	}
-	tests := share(testRatio, x.Len())
-	held := tests + min(share(validRatio, x.Len()), x.Len()-tests)
-	first := ranked(each, tests, held)
+	valids, tests := heldOut(Ratios{Valid: validRatio, Test: testRatio}, x.Len())
+	first := ranked(each, tests, tests+valids)
 	role = make([]uint8, x.Len())
 	each(func(t ticket) {
 		switch {
@@ -177,9 +191,8 @@ func dealByTime(times []float64, r Ratios) (role []uint8, valid, test float64) {
 		}
 		return sorted[end]
 	}
-	tests := share(r.Test, len(times))
-	held := tests + min(share(r.Valid, len(times)), len(times)-tests)
-	valid, test = cut(len(times)-held), cut(len(times)-tests)
+	valids, tests := heldOut(r, len(times))
+	valid, test = cut(len(times)-tests-valids), cut(len(times)-tests)
 	role = make([]uint8, len(times))
 	for s, t := range times {
 		switch {
@@ -190,6 +203,34 @@ func dealByTime(times []float64, r Ratios) (role []uint8, valid, test float64) {
 		}
 	}
 	return role, valid, test
+}
+
+// Tied is a moment with many interactions, which a cut in time takes or leaves together.
+type Tied struct {
+	Time  float64
+	N, Of int // interactions at that time, and in all
+}
+
+// tiedAt finds the moment that moved a cut away from a rank in the order of times: the last one before the cut where that came later, else that of
+// the cut.
+func tiedAt(times []float64, cut float64, rank int) Tied {
+	before, last := 0, math.Inf(-1)
+	for _, t := range times {
+		if t < cut {
+			before++
+			last = max(last, t)
+		}
+	}
+	tied := Tied{Time: cut, Of: len(times)}
+	if before > rank {
+		tied.Time = last
+	}
+	for _, t := range times {
+		if t == tied.Time {
+			tied.N++
+		}
+	}
+	return tied
 }
 
 // splitUsers takes a ratio of each user's interactions out for validation, but never a user's last one. A fraction of an interaction is taken

@@ -44,6 +44,8 @@ type Parts struct {
 
 	// ValidFrom and TestFrom are the times from which a temporal split over all interactions validates and tests, +Inf for never.
 	ValidFrom, TestFrom float64
+	// ValidTied and TestTied are the moments that such a split could not part where that leaves a part empty.
+	ValidTied, TestTied Tied
 
 	ShortUsers int  // of leave-one-out: with fewer than three interactions, all in train
 	ByChance   bool // leave-one-out of data without times: which interaction is the last is drawn
@@ -111,17 +113,37 @@ func (d *Dataset) split(o Options, single bool) error {
 	if err := d.filter(o.KCore); err != nil {
 		return err
 	}
+	filtered := d.Train.Len()
 	if given {
 		d.given(o)
 	} else if err := d.deal(o); err != nil {
 		return err
 	}
 	if d.Train.Len() == 0 {
-		return fmt.Errorf("no interactions are left to train on: validation and test take all %s; lower their shares (-split-ratio, -valid-ratio)",
-			thousands(d.Len()))
+		return d.nothingToTrainOn(given, filtered)
 	}
 	d.Parts.Leaks = leaksOf(d.Train, d.Valid, d.Test)
 	return nil
+}
+
+// nothingToTrainOn says what took the training interactions, of which the filter left so many.
+func (d *Dataset) nothingToTrainOn(given bool, filtered int) error {
+	switch k := d.Parts.Filtered.KCore; {
+	case filtered == 0:
+		return fmt.Errorf("no interactions are left to train on: the %s leaves none of train, but %s of test and validation; lower -k-core", k, thousands(d.Len()))
+	case given:
+		valid := "the validation file"
+		for _, f := range d.Files {
+			if f.Role == "valid" {
+				valid = f.Path
+			}
+		}
+		return fmt.Errorf("no interactions are left to train on: %s takes all %s of train; name another file with -valid", valid, thousands(filtered))
+	case k != (KCore{}):
+		return fmt.Errorf("no interactions are left to train on: validation and test take all %s that the %s leaves; lower their shares (-split-ratio, -valid-ratio) or -k-core",
+			thousands(d.Len()), k)
+	}
+	return fmt.Errorf("no interactions are left to train on: validation and test take all %s; lower their shares (-split-ratio, -valid-ratio)", thousands(d.Len()))
 }
 
 // given takes the parts as the files have them, in the order: test leaves, unseen users and items are judged against everything that is left,

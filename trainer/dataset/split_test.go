@@ -448,6 +448,21 @@ func TestBadSplits(t *testing.T) {
 			t.Errorf("%s: error %v, want one with %q", c.name, err, c.want)
 		}
 	}
+	// Whatever takes all of train is named.
+	dir = folder(t, map[string]string{"train.txt": "1 2\n1 3\n2 2\n", "test.txt": "7 8\n7 9\n6 8\n6 9\n", "valid": "1 2\n1 3\n2 2\n", "all": "1 2\n1 3\n2 2\n2 3\n"})
+	valid := filepath.Join(dir, "valid")
+	for _, c := range []struct {
+		want string
+		o    Options
+	}{
+		{"to train on: " + valid + " takes all 3 of train; name another file with -valid", Options{Path: dir, Valid: valid}},
+		{"the 2-core leaves none of train, but 4 of test and validation; lower -k-core", Options{Path: dir, KCore: KCore{2, 2}}},
+		{"take all 4 that the 2-core leaves", Options{Path: filepath.Join(dir, "all"), KCore: KCore{2, 2}, TestRatio: .5, ValidRatio: .9}},
+	} {
+		if _, err := Load(t.Context(), c.o); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, want one with %q", err, c.want)
+		}
+	}
 	for _, at := range []float64{math.NaN(), math.Inf(1)} {
 		if _, _, err := FromTimedPairs(1, 2, []Pair{{0, 1}, {0, 0}}, []float64{1, at}); err == nil || !strings.Contains(err.Error(), "user 0, item 0") {
 			t.Errorf("the time %g: error %v", at, err)
