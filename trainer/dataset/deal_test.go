@@ -44,3 +44,15 @@ func TestTiesLeaveAPartEmpty(t *testing.T) {
 		t.Errorf("a part that is not asked for is missed:\n%s", d)
 	}
 }
+
+// A share that is no binary fraction is not rounded down: .29 * 100 is 28.999999999999996.
+func TestSharesToTheUnit(t *testing.T) {
+	if n := share(.29, 100); n != 29 {
+		t.Errorf("a share of .29 of 100 is %d", n)
+	}
+	for _, r := range []Ratios{{.71, 0, .29}, {.71, .29, 0}} {
+		if valid, test := r.held(100, 0); valid != int(100*r.Valid+.5) || test != int(100*r.Test+.5) {
+			t.Errorf("%s of 100: %d and %d are held out", r, valid, test)
+		}
+	}
+}

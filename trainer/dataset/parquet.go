@@ -255,7 +255,9 @@ func (r *parquetRow) set(c parquetColumn, v parquet.Value) (complaint string) {
 			break
 		}
 		r.time.given = true
-		r.time.x, complaint = r.parseTime(v.ByteArray())
+		if r.time.x, complaint = r.parseTime(v.ByteArray()); complaint != "" {
+			complaint += r.orNone("time")
+		}
 	}
 	return complaint
 }
