@@ -53,3 +53,23 @@ func TestNotDescribed(t *testing.T) {
 		t.Errorf("a damaged file of titles: error %v", err)
 	}
 }
+
+// TestDescribed: rows of titles and attributes follow the ids through the renumbering of -unseen drop, and rows of unknown items are passed over.
+func TestDescribed(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"x.train.inter": "user_id:token\titem_id:token\nb\t30\na\t10\n",
+		"x.test.inter":  "user_id:token\titem_id:token\na\t20\na\t30\n",
+		"x.item":        "item_id:token\tweight:float\tname:token_seq\ttags:token_seq\n20\t1\tTwenty\tred\n10\t2\tTen\tblue red blue\n99\t1\tNo\tgreen\n",
+		"x.user":        "user_id:token\tage:token\tcity:token\na\t7\t\nb\t7\tParis\n",
+	})
+	d := load(t, Options{Path: dir, Unseen: Drop})
+	if got := fmt.Sprint(d.ItemID, d.ItemTitle); got != "[10 30] [Ten ]" {
+		t.Errorf("titles %s", got)
+	}
+	if got := fmt.Sprint(*d.ItemFields); got != "{[tags] [0 2 2] [0 1] [0 0] [blue red]}" {
+		t.Errorf("item attributes %s", got)
+	}
+	if got := fmt.Sprint(d.UserID, *d.UserFields); got != "[a b] {[age city] [0 1 3] [0 0 1] [0 1] [7 Paris]}" {
+		t.Errorf("user attributes %s", got)
+	}
+}

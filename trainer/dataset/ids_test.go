@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -80,5 +81,23 @@ func BenchmarkSorted(b *testing.B) {
 				d.sorted()
 			}
 		})
+	}
+}
+
+// TestIdentifiers: integers are told apart by their spelling, as strings are.
+func TestIdentifiers(t *testing.T) {
+	d := newIdentifiers()
+	ids := []string{"7", "07", "-0", "0", "", "-", "--1", "-1", "999999999999999999", "1000000000000000000", "9223372036854775807", "x"}
+	for k := range 5000 {
+		ids = append(ids, strconv.Itoa(k*k*k-300000000))
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	for range 2 {
+		for k, id := range ids {
+			if n := d.of([]byte(id)); int(n) != k || d.name[n] != id {
+				t.Fatalf("%q is number %d %q, want %d", id, n, d.name[n], k)
+			}
+		}
 	}
 }
