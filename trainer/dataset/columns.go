@@ -10,8 +10,11 @@ import (
 )
 
 // Columns say which columns of a file are the user, the item, the rating and the time: by the names in its header, or, for a file without
-// one, by their numbers from 1. What is empty is found by the usual names.
+// one, by their numbers from 1. What is empty is found by the usual names; a rating or time that is None is not read.
 type Columns struct{ User, Item, Rating, Time string }
+
+// None as a rating or time is no column.
+const None = "none"
 
 // ParseColumns reads "user=uid,item=sku,time=ts,rating=stars", in any order.
 func ParseColumns(s string) (c Columns, err error) {
@@ -40,6 +43,9 @@ func (c *Columns) UnmarshalText(text []byte) error {
 		if *of != "" {
 			return fmt.Errorf("%s is given twice", role)
 		}
+		if name == None && k < 2 {
+			return fmt.Errorf("%s=none: an interaction needs a user and an item; only rating and time may be none", role)
+		}
 		*of = name
 	}
 	return nil
@@ -59,17 +65,25 @@ func (c Columns) MarshalText() ([]byte, error) {
 // given tells whether any column is named.
 func (c Columns) given() bool { return c != Columns{} }
 
-// numbered tells whether the columns are given by number: the file has no header.
-func (c Columns) numbered() bool {
-	for _, name := range []string{c.User, c.Item, c.Rating, c.Time} {
-		if name == "" {
-			continue
-		}
-		if n, err := strconv.Atoi(name); err != nil || n < 1 {
-			return false
+// numbered tells whether columns are given by number, and none by name: the file has no header.
+func (c Columns) numbered() bool { return c.anyIs(isColumnNumber) && !c.named() }
+
+// named tells whether columns are given by name.
+func (c Columns) named() bool { return c.anyIs(func(s string) bool { return !isColumnNumber(s) }) }
+
+// anyIs tells whether the name or number of a column that is to be read passes.
+func (c Columns) anyIs(passes func(string) bool) bool {
+	for _, s := range []string{c.User, c.Item, c.Rating, c.Time} {
+		if s != "" && s != None && passes(s) {
+			return true
 		}
 	}
-	return c.given()
+	return false
+}
+
+func isColumnNumber(s string) bool {
+	n, err := strconv.Atoi(s)
+	return err == nil && n >= 1
 }
 
 func nearest(misspelt string, names []string) string {
@@ -132,6 +146,9 @@ func (c Columns) find(header []string) (p places, complaint string) {
 		{"user", c.User, userNames, &p.user}, {"item", c.Item, itemNames, &p.item},
 		{"rating", c.Rating, ratingNames, &p.rating}, {"time", c.Time, timeNames, &p.time},
 	} {
+		if s.name == None {
+			continue
+		}
 		if s.name == "" {
 			*s.to = usual(header, s.names)
 		} else if *s.to = slices.Index(header, s.name); *s.to < 0 {
@@ -159,6 +176,17 @@ func (c Columns) byNumber() places {
 		return unless
 	}
 	return places{number(c.User, 0), number(c.Item, 1), number(c.Rating, -1), number(c.Time, -1), -1}
+}
+
+// without is p, but for what is not to be read.
+func (c Columns) without(p places) places {
+	if c.Rating == None {
+		p.rating = -1
+	}
+	if c.Time == None {
+		p.time = -1
+	}
+	return p
 }
 
 // verify refuses a header without a user or an item, and a column with two roles.

@@ -27,6 +27,8 @@ type Dataset struct {
 	Files  []File // what was read
 	Counts Counts // what happened to it
 	Parts  Parts  // how the three sets came about
+
+	Notes []string // what else was noticed while the files were read
 }
 
 // Unseen says what becomes of users and items that have test interactions and no training interaction.
@@ -44,14 +46,15 @@ type Options struct {
 	// Path is a folder with train.txt and, if there are any, test.txt and valid.txt, or with files of one of the other formats by their
 	// usual names; or one file, which is split unless it says itself how; or empty for the embedded data.
 	Path string
-	// Format forces the format of train and test; empty is Auto. A validation file is always recognised on its own: published
-	// ones are pairs beside LightGCN files.
+	// Format forces the format of train and test; empty is Auto. A validation file is recognised on its own, since published ones are pairs
+	// beside LightGCN files, and has this format only where it may be either.
 	Format Format
 	// Columns name the columns of files whose names are not the usual ones, or that have none.
 	Columns Columns
 	// MinRating drops interactions that are rated lower. 0 drops those whose rating or weight is not positive.
 	MinRating float64
-	// Valid is a file of interactions that leave train and enter validation. Empty: the folder's valid.txt, if there is one.
+	// Valid is a file of interactions that leave train and enter validation. Empty: the folder's valid.txt, or else its only one of val.txt,
+	// validation.txt and dev.txt, if there is one.
 	Valid string
 	// ValidRatio of each user's training interactions, in expectation and never a user's last one, enters validation where the split is
 	// given and no validation file says what does. Of a random or temporal split it is the share of validation, 0 meaning a tenth and a
@@ -105,8 +108,7 @@ func (o *Options) verify() error {
 	return o.CheckSplit()
 }
 
-// Load reads a data set. Users and items are numbered by first appearance in train, then test, then validation; ids that are all integers
-// are numbered in increasing order instead. An error that a file causes reads "path:line: what". The context ends it early.
+// Load reads a data set. Users and items are numbered in the order of their ids: by value where all are integers, else by their bytes. An error that a file causes reads "path:line: what". The context ends it early.
 func Load(ctx context.Context, o Options) (*Dataset, error) {
 	if err := o.verify(); err != nil {
 		return nil, err
@@ -127,7 +129,7 @@ func Load(ctx context.Context, o Options) (*Dataset, error) {
 	if r = nil; d.Train.Len() > tenMillion {
 		runtime.GC() // what was read is larger than the sets; left to the collector's pace, both would stay through the split
 	}
-	d.Name, d.Path = at.name, at.path
+	d.Name, d.Path, d.Notes = at.name, at.path, append(at.notes, d.Notes...)
 	if err := d.split(o, at.single && !dealt); err != nil {
 		return nil, err
 	}
@@ -144,9 +146,10 @@ type reading struct {
 	train, test, valid parsed
 	layout             layout // of train
 	dealt              bool   // the training file dealt its interactions to the three itself
+	notes              []string
 }
 
-// readAll reads the parts in the order in which ids are numbered.
+// readAll reads the parts.
 func (r *reading) readAll(ctx context.Context, at location) error {
 	wants := wanted{r.Format, r.Columns}
 	var of struct{ train, test, valid layout }
@@ -158,7 +161,7 @@ func (r *reading) readAll(ctx context.Context, at location) error {
 		if !part.exists() {
 			continue
 		}
-		if err := part.hold(); err != nil {
+		if err := part.hold(ctx, mostHeld); err != nil {
 			return err
 		}
 		recognise := wants.recognise
@@ -170,10 +173,9 @@ func (r *reading) readAll(ctx context.Context, at location) error {
 			return err
 		}
 	}
-	// A file that would pass as both follows the other one; three columns and no user twice everywhere is "user item item".
-	of.train.orElse(of.test, layout{format: LightGCN, why: "no user is on two lines"})
-	of.test.orElse(of.train)
-	of.valid.orElse(of.train, layout{format: LightGCN, why: "no user is on two lines"})
+	of.train.settle(of.test, at.test.shown)
+	of.test.settle(of.train, at.train.shown)
+	of.valid.settle(of.train, at.train.shown)
 	r.layout = of.train
 	r.dealt = of.train.format == MMRec
 	if r.dealt && (at.test.exists() || at.valid.exists()) {
@@ -199,6 +201,14 @@ func (r *reading) readAll(ctx context.Context, at location) error {
 		}
 		p.to.file.Role = p.role
 	}
+	for _, p := range parts {
+		if p.exists() && p.header == nil && p.layout.format != Parquet && len(p.to.pairs) > 0 {
+			r.noteHeader(p.to)
+		}
+	}
+	if err := compareUnits([]*parsed{&r.train, &r.test, &r.valid}); err != nil {
+		return err
+	}
 	if r.dealt {
 		r.train.file.Role = "all"
 		if len(r.train.pairs) == 0 {
@@ -208,10 +218,20 @@ func (r *reading) readAll(ctx context.Context, at location) error {
 	return nil
 }
 
+// noteHeader notes where the first interaction of a file without a header looks like one.
+func (r *reading) noteHeader(p *parsed) {
+	first := p.pairs[0]
+	if r.users.onlyWord(first.User) && r.items.onlyWord(first.Item) {
+		user, item := r.users.name[first.User], r.items.name[first.Item]
+		r.notes = append(r.notes, fmt.Sprintf("the first interaction of %s, user %q and item %q, looks like a header, since all other ids are integers: name the columns with -columns user=%s,item=%s",
+			p.file.Path, user, item, user, item))
+	}
+}
+
 // dataset numbers the ids finally and builds the sets.
 func (r *reading) dataset() (*Dataset, error) {
 	var userPlace, itemPlace []int32
-	d := &Dataset{Format: r.train.file.Format}
+	d := &Dataset{Format: r.train.file.Format, Notes: r.notes}
 	d.UserID, userPlace = r.users.sorted()
 	d.ItemID, itemPlace = r.items.sorted()
 	for _, part := range []struct {

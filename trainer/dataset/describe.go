@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +16,8 @@ import (
 //	RecBole    NAME.item and NAME.user beside NAME.inter: fields of type token and token_seq; float and float_seq are left out
 //	MovieLens  movies.dat "item::title::genre|genre" and users.dat "user::gender::age::occupation::zip code" beside ratings.dat
 //	CSV        movies.csv or items.csv, for a title and a column genres or categories, with | between several
+//
+// A file without a header in which the id is found is not about this data, and is noted; one that has it and is damaged is an error.
 func (d *Dataset) describe(ctx context.Context, at location, train layout) error {
 	var items, users source
 	folder := at.train
@@ -32,16 +35,25 @@ func (d *Dataset) describe(ctx context.Context, at location, train layout) error
 	for _, side := range []struct {
 		role string
 		source
+		column int // of the id among those of the interactions
 		ids    []string
 		fields **Attributes
 		titles *[]string
-	}{{"items", items, d.ItemID, &d.ItemFields, &d.ItemTitle}, {"users", users, d.UserID, &d.UserFields, nil}} {
+	}{{"items", items, train.item, d.ItemID, &d.ItemFields, &d.ItemTitle}, {"users", users, train.user, d.UserID, &d.UserFields, nil}} {
 		if !side.exists() || folder.held != nil {
 			continue
 		}
 		r := sideReader{source: side.source, titled: side.titles != nil}
-		if err := r.settle(ctx, train.format); err != nil {
-			return err
+		id := ""
+		if train.header != nil {
+			id = train.header[side.column]
+		}
+		if err := r.settle(ctx, train.format, id); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			d.Notes = append(d.Notes, fmt.Sprintf("titles and fields of %s are not read: %v", side.role, err))
+			continue
 		}
 		if err := r.read(ctx, side.ids); err != nil {
 			return err
@@ -86,8 +98,8 @@ func bySideValue(a, b sideValue) int {
 	return cmp.Or(cmp.Compare(a.field, b.field), cmp.Compare(a.name, b.name))
 }
 
-// settle chooses the columns.
-func (r *sideReader) settle(ctx context.Context, format Format) error {
+// settle chooses the columns. The id is in the column that has the name which it has among the interactions, or else in one of a usual name.
+func (r *sideReader) settle(ctx context.Context, format Format, id string) error {
 	r.titleAt, r.format = -1, format
 	if format == MovieLens {
 		r.separator = twoColons
@@ -109,16 +121,14 @@ func (r *sideReader) settle(ctx context.Context, format Format) error {
 	if first == nil {
 		return err
 	}
-	names := userNames
-	if r.titled {
-		names = itemNames
-	}
 	if format == RecBole {
-		return r.settleTyped(first, names)
+		return r.settleTyped(first, id)
 	}
-	r.separator = separatorOf(first)
+	if r.separator = separatorOf(first); r.separator == noneAtAll {
+		r.separator = blanks
+	}
 	r.header = headerOf(first, r.separator)
-	if r.id = usual(r.header, names); r.id < 0 {
+	if r.id = r.idColumn(id); r.id < 0 {
 		return r.at(r.first, "no column is the item: there are %s", list(r.header))
 	}
 	r.titleAt = usual(r.header, titleNames)
@@ -128,14 +138,25 @@ func (r *sideReader) settle(ctx context.Context, format Format) error {
 	return nil
 }
 
+// idColumn finds the column of the id; -1 where there is none.
+func (r *sideReader) idColumn(id string) int {
+	if k := slices.Index(r.header, id); id != "" && k >= 0 { // none of numbered columns; pandas leaves the index's name empty
+		return k
+	}
+	if r.titled {
+		return usual(r.header, itemNames)
+	}
+	return usual(r.header, userNames)
+}
+
 // settleTyped chooses the columns of a RecBole file by their types.
-func (r *sideReader) settleTyped(first []byte, names []string) error {
+func (r *sideReader) settleTyped(first []byte, id string) error {
 	typed, by := typedHeader(first)
 	if typed == nil {
 		return r.at(r.first, `no header of RecBole: "item_id:token<TAB>title:token_seq .." is wanted`)
 	}
 	r.header, r.separator = typed, by
-	if r.id = usual(typed, names); r.id < 0 {
+	if r.id = r.idColumn(id); r.id < 0 {
 		return r.at(r.first, "no column is the id: there are %s", list(typed))
 	}
 	if r.titled {

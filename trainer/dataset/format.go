@@ -55,16 +55,10 @@ type layout struct {
 	separator separator
 	header    []string // nil without one
 	first     int      // line of the header, or of the first row
+	widest    int      // where the format is Auto: the most columns that a line has
+	weights   bool     // where the format is Auto: every line has three columns, and the third is 1
 	places
-}
-
-// orElse settles an undecided layout by the first alternative that is decided.
-func (l *layout) orElse(alternatives ...layout) {
-	for _, a := range alternatives {
-		if l.format == Auto && (a.format == LightGCN || a.format == Pairs) {
-			l.format, l.why = a.format, a.why
-		}
-	}
+	optional bool // the rating and the time are read where rows are so wide
 }
 
 // wanted is what the options ask of a file's layout.
@@ -103,7 +97,7 @@ func (w wanted) recognise(ctx context.Context, s source) (layout, error) {
 			return nil // blank so far
 		}
 		l.first = lines.number
-		if settled, err = w.byFirstLine(s, lines.whole, &l); err != nil {
+		if settled, err = w.byFirstLine(s, b, lines.whole, &l); err != nil {
 			return err
 		}
 		return errEnough
@@ -117,31 +111,25 @@ func (w wanted) recognise(ctx context.Context, s source) (layout, error) {
 	return s.recogniseUsers(ctx)
 }
 
-// recogniseValid is recognise of a validation file, whose format is its own. The columns are meant for it where it has them.
-func (w wanted) recogniseValid(ctx context.Context, s source) (layout, error) {
-	l, err := wanted{Auto, w.columns}.recognise(ctx, s)
-	if err == nil || !w.columns.given() {
-		return l, err
-	}
-	if l, plain := (wanted{format: Auto}).recognise(ctx, s); plain == nil {
-		return l, nil
-	}
-	return l, err
-}
-
-// byFirstLine settles everything but the difference between LightGCN and Pairs.
-func (w wanted) byFirstLine(s source, line []byte, l *layout) (settled bool, err error) {
+// byFirstLine settles everything but the difference between LightGCN and Pairs. The block is that of the first line.
+func (w wanted) byFirstLine(s source, b block, line []byte, l *layout) (settled bool, err error) {
 	typed, typedBy := typedHeader(line)
+	if header := plainHeader(line); header != nil {
+		switch {
+		case w.format == LightGCN || w.format == Pairs:
+			return false, s.at(l.first, "a header (%s), and the format %s has none: leave -format out", list(header), w.format)
+		case (w.format == CSV || w.format == MMRec) && separatorOf(line) == noneAtAll:
+			return true, w.asTable(s, l, w.format, blanks, header)
+		}
+	}
 	switch w.format {
 	case LightGCN:
 		l.format = LightGCN
 		return true, nil
 	case Pairs:
-		w.asPairs(l)
-		return true, nil
+		return true, w.asPairs(s, l)
 	case MovieLens:
-		w.asMovieLens(l)
-		return true, nil
+		return true, w.asMovieLens(s, l)
 	case RecBole:
 		if typed == nil {
 			return false, s.at(l.first, `no header of RecBole: "user_id:token<TAB>item_id:token .." is wanted`)
@@ -158,17 +146,21 @@ func (w wanted) byFirstLine(s source, line []byte, l *layout) (settled bool, err
 	switch {
 	case typed != nil:
 		return true, w.asTable(s, l, RecBole, typedBy, typed)
-	case bytes.Count(line, []byte("::")) >= 1 && !bytes.Contains(line, []byte("\t")):
-		w.asMovieLens(l)
-		return true, nil
+	case isMovieLens(line):
+		return true, w.asMovieLens(s, l)
 	case w.columns.numbered():
-		if by := separatorOf(line); by == comma || by == semicolon {
+		if header := plainHeader(line); header != nil {
+			return false, s.at(l.first, numberedHeader)
+		}
+		if by := separatorOf(line); by == comma || by == semicolon || by == tab && b.tabbed() {
 			return true, w.asTable(s, l, CSV, by, headerOf(line, by))
 		}
-		w.asPairs(l)
-		return true, nil
+		return true, w.asPairs(s, l)
 	}
-	for _, by := range []separator{tab, comma, semicolon} {
+	for _, by := range []separator{tab, comma, semicolon, blanks} {
+		if by == blanks && separatorOf(line) != noneAtAll {
+			break // "user name,item name" has no column user
+		}
 		header := headerOf(line, by)
 		if len(header) < 2 {
 			continue
@@ -184,40 +176,75 @@ func (w wanted) byFirstLine(s source, line []byte, l *layout) (settled bool, err
 		}
 	}
 	if w.columns.given() {
-		return false, s.at(l.first, "-columns name columns, and there is no header separated by commas, semicolons or tabs; number them from 1 where there is none")
+		return false, s.at(l.first, "-columns name columns, and there is no header separated by commas, semicolons, tabs or spaces; number them from 1 where there is none")
 	}
 	return false, nil
 }
 
-func (w wanted) asPairs(l *layout) {
+func (w wanted) asPairs(s source, l *layout) error {
 	l.format, l.separator = Pairs, blanks
-	if w.columns.given() {
-		l.places = w.columns.byNumber()
-		l.why = l.places.String(nil)
+	if !w.columns.given() {
+		return nil
 	}
+	return w.number(s, l)
 }
 
-func (w wanted) asMovieLens(l *layout) {
+// isMovieLens tells whether a line is two to four columns separated by "::", the user and the item without a blank: "u::1 i::5" is a pair of ids.
+func isMovieLens(line []byte) bool {
+	columns := bytes.Split(line, []byte("::"))
+	if len(columns) < 2 || len(columns) > 4 {
+		return false
+	}
+	for _, id := range columns[:2] {
+		if bytes.ContainsAny(trim(id), " \t") {
+			return false
+		}
+	}
+	return true
+}
+
+func (w wanted) asMovieLens(s source, l *layout) error {
 	l.format, l.separator, l.why = MovieLens, twoColons, `columns separated by "::"`
-	l.places = places{0, 1, 2, 3, -1}
-	if w.columns.given() {
-		l.places = w.columns.byNumber()
+	l.places, l.optional = places{0, 1, 2, 3, -1}, true
+	switch {
+	case w.columns.named():
+		return s.at(l.first, `columns separated by "::" have no header: give -columns by number, from 1`)
+	case w.columns.numbered():
+		l.optional = false
+		return w.number(s, l)
+	case w.columns.given():
+		l.places = w.columns.without(l.places)
 		l.why += ": " + l.places.String(nil)
 	}
+	return nil
 }
+
+// number settles the columns of a file without a header.
+func (w wanted) number(s source, l *layout) error {
+	l.places = w.columns.byNumber()
+	if complaint := l.places.verify(nil); complaint != "" {
+		return s.at(l.first, "%s; without a header the user is column 1 and the item column 2 where -columns do not give them", complaint)
+	}
+	if l.why != "" {
+		l.why += ": "
+	}
+	l.why += l.places.String(nil)
+	return nil
+}
+
+const numberedHeader = "a header, and -columns number columns as where there is none: name them, or leave -columns out"
 
 // asTable settles the columns of a file with a header, or with numbered columns.
 func (w wanted) asTable(s source, l *layout, format Format, by separator, header []string) error {
 	l.format, l.separator = format, by
 	if w.columns.numbered() && format == CSV {
-		l.places = w.columns.byNumber()
-		if complaint := l.places.verify(nil); complaint != "" {
-			return s.at(l.first, "%s", complaint)
+		l.why = fmt.Sprintf("no header, separated by %s", by)
+		if err := w.number(s, l); err != nil {
+			return err
 		}
 		if l.width() <= len(header) && usual(header[l.user:l.user+1], userNames) == 0 && usual(header[l.item:l.item+1], itemNames) == 0 {
-			return s.at(l.first, "a header, and -columns number columns as where there is none: name them, or leave -columns out")
+			return s.at(l.first, numberedHeader)
 		}
-		l.why = fmt.Sprintf("no header, separated by %s: %s", by, l.places.String(nil))
 		return nil
 	}
 	var complaint string
@@ -267,6 +294,38 @@ func splitHeader(line string, by separator) []string {
 	return fields
 }
 
+// plainHeader returns the names of a header that has a usual one for the user and one for the item, separated by tabs, or by blanks where there
+// is no tab; nil without.
+func plainHeader(line []byte) []string {
+	by := blanks
+	if bytes.ContainsRune(line, '\t') {
+		by = tab
+	}
+	header := splitHeader(string(line), by)
+	if bytes.ContainsAny(line, ",;") || usual(header, userNames) < 0 || usual(header, itemNames) < 0 {
+		return nil
+	}
+	return header
+}
+
+// tabbed tells whether tabs alone separate the columns of a block: all lines have as many, and a column has a blank inside.
+func (b block) tabbed() bool {
+	tabs, inside := -1, false
+	for lines := b.lines(); lines.next(); {
+		n := bytes.Count(lines.whole, []byte{'\t'})
+		if tabs < 0 {
+			tabs = n
+		}
+		if n != tabs {
+			return false
+		}
+		for f := range bytes.SplitSeq(lines.whole, []byte{'\t'}) {
+			inside = inside || bytes.IndexByte(trim(f), ' ') >= 0
+		}
+	}
+	return inside
+}
+
 // separatorOf is the separator that is most frequent in a line; noneAtAll where there is none.
 func separatorOf(line []byte) separator {
 	best, most := noneAtAll, 0
@@ -293,46 +352,6 @@ func headerOf(line []byte, by separator) []string {
 		fields[k] = strings.TrimSpace(fields[k])
 	}
 	return fields
-}
-
-// recogniseUsers tells LightGCN and Pairs apart: LightGCN has one line a user, so a user on two lines means pairs. Where no user comes
-// twice, a line that is too long or too short for a pair means LightGCN.
-func (s source) recogniseUsers(ctx context.Context) (layout, error) {
-	seen := map[string]int{}
-	found := layout{format: Auto, separator: blanks}
-	err := s.blocks(ctx, text{}, func(b block) error {
-		for lines := b.lines(); lines.next(); {
-			if len(seen) == 0 {
-				found.first = lines.number
-			}
-			user, rest := column(lines.line)
-			if first, ok := seen[string(user)]; ok {
-				found.format, found.why = Pairs, fmt.Sprintf("user %q is on lines %d and %d", user, first, lines.number)
-				return errEnough
-			}
-			seen[string(user)] = lines.number
-			columns := 1
-			for ; len(rest) > 0 && columns < 4; columns++ {
-				_, rest = column(rest)
-			}
-			if found.format == Auto && (columns == 1 || columns > 3) {
-				found.format = LightGCN
-				found.why = fmt.Sprintf("no user is on two lines, and line %d has %s", lines.number, atLeast(columns))
-			}
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errEnough) {
-		return found, err
-	}
-	return found, nil
-}
-
-func atLeast(columns int) string {
-	if columns == 1 {
-		return "one column"
-	}
-	return fmt.Sprintf("%d columns or more", columns)
 }
 
 // column cuts the first column off a line that has no separator at its ends.

@@ -2,11 +2,12 @@ package dataset
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 	"strings"
 )
 
-// identifiers numbers the ids of users or of items in the order in which they appear. Memory grows with the number of different ids,
+// identifiers numbers the ids of users or of items, while they are read in the order in which they appear. Memory grows with the number of different ids,
 // never with their value: they stay the strings that the user wrote.
 type identifiers struct {
 	name    []string
@@ -41,23 +42,79 @@ func (d *identifiers) of(id []byte) int32 {
 }
 
 // sorted returns the ids in their final order and, for each number given out by of, its place in it. Ids that are all integers stand in
-// increasing order, so that the order of lines in a file does not change a run; others keep the order of their appearance.
+// increasing order, others in that of their bytes, so that the order of lines in a file changes neither a split, which hashes the numbers, nor a run.
 func (d *identifiers) sorted() (names []string, place []int32) {
-	order := make([]int32, len(d.name))
-	for i := range order {
-		order[i] = int32(i)
-	}
+	var order []int32
 	switch {
 	case len(d.integer) == len(d.name):
+		order = inAppearance(len(d.name))
 		slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(d.integer[a], d.integer[b]) })
 	case !slices.ContainsFunc(d.name, func(s string) bool { return !isInteger(s) }):
+		order = inAppearance(len(d.name))
 		slices.SortFunc(order, func(a, b int32) int { return compareIntegers(d.name[a], d.name[b]) })
+	default:
+		order = byBytes(d.name)
 	}
 	names, place = make([]string, len(order)), make([]int32, len(order))
 	for p, i := range order {
 		names[p], place[i] = d.name[i], int32(p)
 	}
 	return names, place
+}
+
+func inAppearance(n int) []int32 {
+	order := make([]int32, n)
+	for i := range order {
+		order[i] = int32(i)
+	}
+	return order
+}
+
+// byBytes orders different names. Eight bytes after what all begin with ("user_") stand beside each name's number, so that the order of most is
+// found without a look at the names, which lie all over the memory.
+func byBytes(names []string) []int32 {
+	type key struct {
+		bytes  uint64 // big-endian, zeros where the name is shorter
+		number int32
+	}
+	common := names[0]
+	for _, s := range names {
+		n := 0
+		for n < min(len(common), len(s)) && common[n] == s[n] {
+			n++
+		}
+		common = common[:n]
+	}
+	keys := make([]key, len(names))
+	for i, s := range names {
+		var b [8]byte
+		copy(b[:], s[len(common):])
+		keys[i] = key{binary.BigEndian.Uint64(b[:]), int32(i)}
+	}
+	slices.SortFunc(keys, func(a, b key) int {
+		if a.bytes != b.bytes {
+			return cmp.Compare(a.bytes, b.bytes)
+		}
+		return strings.Compare(names[a.number], names[b.number])
+	})
+	order := make([]int32, len(keys))
+	for p, k := range keys {
+		order[p] = k.number
+	}
+	return order
+}
+
+// onlyWord tells whether an id is the only one that is no integer.
+func (d *identifiers) onlyWord(id int32) bool {
+	if isInteger(d.name[id]) {
+		return false
+	}
+	for i, s := range d.name {
+		if int32(i) != id && !isInteger(s) {
+			return false
+		}
+	}
+	return len(d.name) > 1
 }
 
 // canonical reads an integer of at most 18 digits that is written as strconv writes it: no two such ids have one value.

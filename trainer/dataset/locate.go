@@ -17,6 +17,7 @@ type location struct {
 	name, path         string
 	train, test, valid source
 	single             bool // train is all there is
+	notes              []string
 }
 
 // locate finds the files of the data set.
@@ -93,6 +94,12 @@ func (at *location) folder(fsys fs.FS, shown string) error {
 		return fmt.Errorf("%s has %s: name the one that is meant", shown, strings.Join(of, " and "))
 	}
 	if len(found["train"]) > 0 {
+		switch other := found[otherValid]; {
+		case len(found["valid"]) == 0 && len(other) == 1:
+			found["valid"] = other
+		case len(other) > 0:
+			at.notes = append(at.notes, fmt.Sprintf("not read in %s: %s; -valid names a validation file", shown, strings.Join(other, ", ")))
+		}
 		return errors.Join(one("train", &at.train), one("test", &at.test), one("valid", &at.valid))
 	}
 	if len(found["all"]) > 0 {
@@ -106,7 +113,10 @@ func (at *location) folder(fsys fs.FS, shown string) error {
 	return fmt.Errorf("%s has no train.txt: %s (wanted: train.txt and test.txt, or another format by its usual names, or the path of one file)", shown, has)
 }
 
-// roleOf tells from a file's name what part of a data set it is: train, test, valid, all, or "" for none.
+// otherValid is the role of a file by another usual name of the validation part: it is one where nothing else is.
+const otherValid = "val, validation or dev"
+
+// roleOf tells from a file's name what part of a data set it is: train, test, valid, otherValid, all, or "" for none.
 func roleOf(name string) string {
 	name = strings.TrimSuffix(name, ".gz")
 	if slices.Contains(wholes, name) {
@@ -117,9 +127,11 @@ func roleOf(name string) string {
 		return ""
 	}
 	stem := strings.TrimSuffix(name, extension)
-	for _, role := range []string{"train", "test", "valid"} {
-		if stem == role || extension == ".inter" && strings.HasSuffix(stem, "."+role) {
-			return role
+	for _, part := range []struct{ name, role string }{
+		{"train", "train"}, {"test", "test"}, {"valid", "valid"}, {"val", otherValid}, {"validation", otherValid}, {"dev", otherValid},
+	} {
+		if stem == part.name || extension == ".inter" && strings.HasSuffix(stem, "."+part.name) {
+			return part.role
 		}
 	}
 	if extension == ".inter" || slices.Contains(wholes, stem) {
@@ -135,16 +147,16 @@ func (at *location) explicit(o Options) error {
 		return fmt.Errorf("-valid %s takes interactions out of a given train part, and the single file %s is split at random: with -split given all of it is train",
 			o.Valid, o.Path)
 	case o.Valid != "":
-		at.valid = fileAt(o.Valid)
+		at.valid, at.notes = fileAt(o.Valid), nil
 	}
 	return nil
 }
 
-// beside is the first file of the names, packed or not, that lies in the folder of a source.
+// beside is the first regular file of the names, packed or not, that lies in the folder of a source.
 func (s source) beside(names ...string) source {
 	for _, name := range names {
 		for _, packed := range []string{"", ".gz"} {
-			if info, err := fs.Stat(s.fsys, name+packed); err == nil && !info.IsDir() {
+			if info, err := fs.Stat(s.fsys, name+packed); err == nil && info.Mode().IsRegular() { // a pipe would have to be waited for
 				return source{fsys: s.fsys, name: name + packed, shown: filepath.Join(filepath.Dir(s.shown), name+packed)}
 			}
 		}

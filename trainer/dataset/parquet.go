@@ -98,6 +98,7 @@ type parquetColumn struct {
 	kind  parquet.Kind
 
 	unsigned   bool
+	isDate     bool    // or a timestamp: its times are in seconds
 	times, per float64 // a time in seconds is its value by times / per; both are 1 where the column says no unit
 }
 
@@ -129,7 +130,7 @@ func (r *fileReader) parquetColumns(f *parquet.File) (columns []parquetColumn, e
 		}
 		column, err := parquetColumnOf(c.role, leaves[c.at])
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", r.shown, err)
+			return nil, fmt.Errorf("%s: %w%s", r.shown, err, r.orNone(c.role))
 		}
 		columns = append(columns, column)
 	}
@@ -141,16 +142,15 @@ func parquetColumnOf(role string, c *parquet.Column) (parquetColumn, error) {
 	p := parquetColumn{role: role, name: c.Name(), index: int(c.Index()), kind: c.Type().Kind(), times: 1, per: 1}
 	isString := p.kind == parquet.ByteArray
 	isInteger := p.kind == parquet.Int32 || p.kind == parquet.Int64
-	isDate := false
 	if logical := c.Type().LogicalType(); logical != nil {
 		switch of := logical.Value.(type) {
 		case *format.TimestampType:
-			isDate = true
+			p.isDate = true
 			if of.Unit.Value != nil {
 				p.per = float64(time.Second / of.Unit.Value.Duration())
 			}
 		case *format.DateType:
-			isDate = true
+			p.isDate = true
 			p.times = 24 * 3600
 		case *format.IntType:
 			p.unsigned = !of.IsSigned
@@ -161,13 +161,13 @@ func parquetColumnOf(role string, c *parquet.Column) (parquetColumn, error) {
 	isNumber := isInteger || p.kind == parquet.Float || p.kind == parquet.Double
 	switch {
 	case role == "user" || role == "item":
-		if isString || isInteger && !isDate {
+		if isString || isInteger && !p.isDate {
 			return p, nil
 		}
 		return p, fmt.Errorf("column %q, the %s, is of type %s: an id is a string or an integer", p.name, role, c.Type())
 	case role == "time" && isString:
 		return p, nil
-	case !isNumber || isDate && role == "rating":
+	case !isNumber || p.isDate && role == "rating":
 		return p, fmt.Errorf("column %q, the %s, is of type %s: a number is wanted", p.name, role, c.Type())
 	}
 	return p, nil
@@ -237,7 +237,7 @@ type parquetRow struct {
 // set takes a value of the row.
 func (r *parquetRow) set(c parquetColumn, v parquet.Value) (complaint string) {
 	if v.IsNull() {
-		return "a null: every interaction needs its " + c.role
+		return "a null: every interaction needs its " + c.role + r.orNone(c.role)
 	}
 	switch c.role {
 	case "user":
@@ -249,10 +249,15 @@ func (r *parquetRow) set(c parquetColumn, v parquet.Value) (complaint string) {
 	case "time":
 		if c.kind != parquet.ByteArray {
 			r.time, complaint = c.number(v)
+			if r.dated = numbers; c.isDate {
+				r.dated = dates
+			}
 			break
 		}
 		r.time.given = true
-		r.time.x, complaint = r.parseTime(v.ByteArray())
+		if r.time.x, complaint = r.parseTime(v.ByteArray()); complaint != "" {
+			complaint += r.orNone("time")
+		}
 	}
 	return complaint
 }

@@ -26,6 +26,7 @@ type parsed struct {
 	noItems     int       // lines that name a user and no item
 	nonPositive int       // lines dropped because their weight or rating is zero or negative
 	lowRated    int       // lines dropped because their rating is below Options.MinRating
+	dated       dating    // how the file writes its times
 }
 
 // fileReader reads the interactions of one file.
@@ -43,15 +44,6 @@ type fileReader struct {
 	dated   dating
 	columns int // of every row; 0 before the first one
 }
-
-// dating is how a file writes times.
-type dating int8
-
-const (
-	unknown dating = iota
-	numbers
-	dates
-)
 
 // read reads the file to its end.
 func (r *fileReader) read(ctx context.Context) error {
@@ -81,9 +73,11 @@ func (r *fileReader) read(ctx context.Context) error {
 	for _, part := range r.parts {
 		if part != nil && part != p {
 			p.file.Pairs += len(part.pairs)
+			part.dated = r.dated
 		}
 	}
 	p.file.Pairs += len(p.pairs)
+	p.dated = r.dated
 	if p.file.Pairs == 0 {
 		return r.nothing()
 	}
@@ -157,7 +151,7 @@ func (r *fileReader) doubt(line []byte) (doubt string) {
 		doubt = "; columns separated by commas or semicolons need a header that names a user and an item, or -columns user=1,item=2"
 	}
 	if r.format == Pairs && r.why != "" {
-		doubt += fmt.Sprintf(" (read as pairs since %s; -format lightgcn reads it as one user a line)", r.why)
+		doubt += fmt.Sprintf(" (read as pairs: %s; -format lightgcn reads it as one user a line)", r.why)
 	}
 	return doubt
 }
@@ -219,12 +213,12 @@ func (r *fileReader) add(p *parsed, user, item, rating, at []byte, ratingName st
 	if rated.given = len(rating) > 0; rated.given {
 		var ok bool
 		if rated.x, ok = parseNumber(rating); !ok {
-			return fmt.Sprintf("the %s %s is not a number", ratingName, quoted(rating))
+			return fmt.Sprintf("the %s %s is not a number%s", ratingName, quoted(rating), r.orNone("rating"))
 		}
 	}
 	if timed.given = len(at) > 0; timed.given {
 		if timed.x, complaint = r.parseTime(at); complaint != "" {
-			return complaint
+			return complaint + r.orNone("time")
 		}
 	}
 	r.keep(p, user, item, rated, timed)
@@ -254,29 +248,6 @@ func (r *fileReader) rated(x float64) bool {
 		return false
 	}
 	return true
-}
-
-// parseTime reads a number or a date. A file has one kind: numbers are in a unit that only its author knows.
-func (r *fileReader) parseTime(b []byte) (t float64, complaint string) {
-	if r.dated != dates {
-		if t, ok := parseNumber(b); ok {
-			r.dated = numbers
-			return t, ""
-		}
-	}
-	if r.dated != numbers {
-		if t, ok := parseDate(b); ok {
-			r.dated = dates
-			return t, ""
-		}
-	}
-	switch r.dated {
-	case numbers:
-		return 0, fmt.Sprintf("the time %s is not a number, as the times before it are", quoted(b))
-	case dates:
-		return 0, fmt.Sprintf("the time %s is not a date, as the times before it are", quoted(b))
-	}
-	return 0, fmt.Sprintf("the time %s is neither a number nor a date such as 2014-07-09 or 2014-07-09T10:00:00Z", quoted(b))
 }
 
 // quoted is a field for an error, its beginning where it is long.

@@ -4,19 +4,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/binary"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/parquet-go/parquet-go"
 )
 
 // whole loads a file or folder without splitting it.
@@ -170,6 +165,11 @@ func TestTables(t *testing.T) {
 		{"csv by usual names", "x.csv", "timestamp,userId,movieId,rating\n5,a,x,1\n6,a,y,2\n", "", 0, "", CSV, "a:x,y", "[5 6]"},
 		{"semicolons", "x.csv", "user;item\r\n1;7\r\n1;8\r\n", "", 0, "", CSV, "1:7,8", "[]"},
 		{"tabs, an empty column", "x.tsv", "note\tuser\titem\n\t1\t7\n", "", 0, "", CSV, "1:7", "[]"},
+		{"tabs and quotes", "x.tsv", "user\titem\tnote\n\"1\"\t\"7\t\"\"8\"\"\"\t\"\n1\t5\" disc\t\"a\" b\n2\t\"\"\"Weird\"\" Al\"\tx\"\n2\t\"Weird\" Al\tx\n", "", 0, "", CSV,
+			"1:5\" disc,7\t\"8\" 2:\"Weird\" Al", "[]"},
+		{"a blank row of tabs", "x.tsv", "user\titem\tnote\n1\t7\tx\n\t\t\n1\t8\tx\n", "", 0, "", CSV, "1:7,8", "[]"},
+		{"a blank row of tabs beside a quote", "x.tsv", "user\titem\tnote\n1\t7\t\"x\"\n\t\t\n1\t8\tx\n", "", 0, "", CSV, "1:7,8", "[]"},
+		{"a blank row beside a quote", "x.csv", "user,item\n1,\"7\"\n \t\n1,8\n", "", 0, "", CSV, "1:7,8", "[]"},
 		{"named columns", "x.csv", "uid2,sku,when,stars\n1,7,2014-07-09,5\n1,8,1970-01-01T00:00:01Z,4\n",
 			"user=uid2,item=sku,time=when,rating=stars", 0, "", CSV, "1:7,8", "[1.404864e+09 1]"},
 		{"numbered columns", "x.csv", "1,7,99,5\n1,8,98,4\n", "user=1,item=2,time=3", 0, "", CSV, "1:7,8", "[99 98]"},
@@ -183,9 +183,29 @@ func TestTables(t *testing.T) {
 		{"recbole, own names", "x.inter", "who:token\twhat:token\n1\t2\n", "user=who,item=what", 0, "", RecBole, "1:2", "[]"},
 		{"movielens", "ratings.dat", "1::7::5::100\n1::8::4::90\n", "", 0, "", MovieLens, "1:7,8", "[100 90]"},
 		{"movielens without times", "ratings.dat", "1::7::5\n1::8::4\n", "", 0, "", MovieLens, "1:7,8", "[]"},
+		{"ids with ::", "x", "u::1 i::5\nu::1 i::6\n", "", 0, "", Pairs, "u::1:i::5,i::6", "[]"},
+		{"ids with :: and a weight", "x", "u::1\ti::5\t2\nu::1\ti::6\t3\n", "", 0, "", Pairs, "u::1:i::5,i::6", "[]"},
+		{"items with ::", "x", "1 i::5 i::6\n2 i::5\n3\n", "", 0, "", LightGCN, "1:i::5,i::6 2:i::5", "[]"},
+		{"ids of namespaces", "x.csv", "user,item\na::b,c::d::e::f\n", "", 0, "", CSV, "a::b:c::d::e::f", "[]"},
+		{"movielens with blanks and a date", "x.dat", "1 :: 7 :: 5 :: 2014-07-09 00:00:00\n", "", 0, "", MovieLens, "1:7", "[1.404864e+09]"},
+		{"a header separated by spaces", "x.txt", "user_id item_id  rating timestamp\n1 7 5 100\n1 8 0 90\n2 \"9\" 1 80\n", "", 0, "", CSV, `1:7 2:"9"`, "[100 80]"},
+		{"the same, forced", "x.txt", "user_id item_id\n1 7\n1 8\n", "", 0, CSV, CSV, "1:7,8", "[]"},
+		{"its columns named", "x.txt", "who what when\n1 7 100\n", "user=who,item=what", 0, "", CSV, "1:7", "[]"},
+		{"user and item in names of columns", "x.csv", "user name,item name,asin,userid\na,b,c,d\n", "", 0, "", CSV, "d:c", "[]"},
 		{"four columns", "u.data", "196\t242\t3\t881250949\n186\t302\t3\t891717742\n196\t377\t1\t878887116\n", "", 0, "", Pairs, "186:302 196:242,377", "[8.91717742e+08 8.81250949e+08 8.78887116e+08]"},
 		{"four columns, no user twice", "u.data", "1 2 3 4\n5 6 7 8\n", "", 0, Pairs, Pairs, "1:2 5:6", "[4 8]"},
 		{"numbered pairs", "x", "9 1 2\n8 1 3\n", "user=2,item=3,time=1", 0, "", Pairs, "1:2,3", "[9 8]"},
+		{"a time that is not wanted", "x.csv", "user,item,time,rating\n1,7,noon,5\n1,8,,4\n", "time=none", 0, "", CSV, "1:7,8", "[]"},
+		{"a rating that is not wanted", "x.csv", "user,item,time,rating\n1,7,3,-\n1,8,4,\n", "rating=none", 0, "", CSV, "1:7,8", "[3 4]"},
+		{"no time by number", "x.csv", "1,7,3,2\n1,8,4,0\n", "user=1,item=2,rating=4,time=none", 0, "", CSV, "1:7", "[]"},
+		{"no time in movielens", "ratings.dat", "1::7::5::noon\n1::8::0::noon\n", "time=none", 0, "", MovieLens, "1:7", "[]"},
+		{"no rating in movielens", "ratings.dat", "1::7::x::100\n1::8::-1::90\n", "rating=none", 0, "", MovieLens, "1:7,8", "[100 90]"},
+		{"neither in short movielens", "ratings.dat", "1::7\n1::8\n", "rating=none,time=none", 0, "", MovieLens, "1:7,8", "[]"},
+		{"the item's default column", "x", "9 1 2\n8 3 2\n", "user=3,rating=1", 0, "", Pairs, "2:1,3", "[]"},
+		{"the user's default column", "x", "2::9::1\n2::8::3\n", "item=3", 0, "", MovieLens, "2:1,3", "[]"},
+		{"numbered columns between tabs, with blanks", "x.tsv", "u1\tm1\tbetty\t2137\nu1\tm2\tdie \"Ärzte\"\t1099\n\nu2\tm1\t\t0\n", "user=1,item=2,rating=4", 0, "", CSV, "u1:m1,m2", "[]"},
+		{"numbered columns between tabs, without", "x.tsv", "1\t7\t4\n1\t8\t3\n", "user=1,item=2", 0, "", Pairs, "1:7,8", "[]"},
+		{"numbered columns between tabs and blanks", "x.tsv", "1\t7  4\n1  8\t3\n2 7 4\n", "user=1,item=2", 0, "", Pairs, "1:7,8 2:7", "[]"},
 		{"ids near 2^63 and negative", "x.csv", "user,item\n9223372036854775807,-9223372036854775808\n9223372036854775808,-1\n", "", 0, "", CSV,
 			"9223372036854775807:-9223372036854775808 9223372036854775808:-1", "[]"},
 		{"mark", "x.csv", "\xef\xbb\xbfuser,item\n1,2\n", "", 0, "", CSV, "1:2", "[]"},
@@ -228,6 +248,11 @@ func TestFolders(t *testing.T) {
 			"x.item": "item_id:token\tname:token_seq\n2\ttwo\n"}, "1:2,3 | 1:4 | 1:5", ""},
 		{"csv", map[string]string{"train.csv": "user,item\n1,2\n", "test.csv": "user,item\n1,3\n"}, "1:2 |  | 1:3", ""},
 		{"txt before others", map[string]string{"train.csv": "user,item\n1,2\n", "train.txt": "7 8\n7 9\n"}, "7:8,9 |  | ", ""},
+		{"val", map[string]string{"train.txt": "1 2\n1 3\n", "val.txt": "1 4\n1 5\n"}, "1:2,3 | 1:4,5 | ", ""},
+		{"validation, another extension", map[string]string{"train.csv": "user,item\n1,2\n1,3\n", "validation.csv.gz": "user,item\n1,4\n"}, "1:2,3 | 1:4 | ", ""},
+		{"dev of RecBole's", map[string]string{"x.train.inter": inter + "1\t2\n1\t3\n", "x.dev.inter": inter + "1\t4\n"}, "1:2,3 | 1:4 | ", ""},
+		{"valid before val", map[string]string{"train.txt": "1 2\n1 3\n", "val.txt": "1 4\n1 5\n", "valid.txt": "1 6\n1 7\n"}, "1:2,3 | 1:6,7 | ", ""},
+		{"val and dev", map[string]string{"train.txt": "1 2\n1 3\n", "val.txt": "1 4\n1 5\n", "dev.txt": "1 6\n1 7\n"}, "1:2,3 |  | ", ""},
 		{"two of a role", map[string]string{"train.csv": "user,item\n1,2\n", "train.tsv": "user\titem\n1\t2\n"}, "", "train.csv and train.tsv: name the one"},
 		{"two wholes", map[string]string{"a.inter": inter, "b.inter": inter}, "", "a.inter and b.inter: name the one"},
 	} {
@@ -244,161 +269,16 @@ func TestFolders(t *testing.T) {
 				if got := d.text(d.Train) + " | " + d.text(d.Valid) + " | " + d.text(d.Test); got != c.want {
 					t.Errorf("%s, want %s", got, c.want)
 				}
+				if _, other := c.files["val.txt"]; other && len(c.files) > 2 != strings.Contains(d.String(), "val.txt; -valid names a validation file") {
+					t.Errorf("the report says nothing of val.txt:\n%s", d)
+				}
 			}
 		})
 	}
-}
-
-// TestDescribed: rows of titles and attributes follow the ids through the renumbering of -unseen drop, and rows of unknown items are passed over.
-func TestDescribed(t *testing.T) {
-	dir := folder(t, map[string]string{
-		"x.train.inter": "user_id:token\titem_id:token\nb\t30\na\t10\n",
-		"x.test.inter":  "user_id:token\titem_id:token\na\t20\na\t30\n",
-		"x.item":        "item_id:token\tweight:float\tname:token_seq\ttags:token_seq\n20\t1\tTwenty\tred\n10\t2\tTen\tblue red blue\n99\t1\tNo\tgreen\n",
-		"x.user":        "user_id:token\tage:token\tcity:token\na\t7\t\nb\t7\tParis\n",
-	})
-	d := load(t, Options{Path: dir, Unseen: Drop})
-	if got := fmt.Sprint(d.ItemID, d.ItemTitle); got != "[10 30] [Ten ]" {
-		t.Errorf("titles %s", got)
-	}
-	if got := fmt.Sprint(*d.ItemFields); got != "{[tags] [0 2 2] [0 1] [0 0] [blue red]}" {
-		t.Errorf("item attributes %s", got)
-	}
-	if got := fmt.Sprint(d.UserID, *d.UserFields); got != "[b a] {[age city] [0 2 3] [0 1 0] [0 1] [7 Paris]}" {
-		t.Errorf("user attributes %s", got)
-	}
-}
-
-func TestBadTables(t *testing.T) {
-	pq := func(rows any) string {
-		var b bytes.Buffer
-		var err error
-		switch rows := rows.(type) {
-		case []nullRow:
-			err = parquet.Write(&b, rows)
-		case []nestedRow:
-			err = parquet.Write(&b, rows)
-		case []floatRow:
-			err = parquet.Write(&b, rows)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b.String()
-	}
-	one := "1"
-	damage := func(file string) string { // the beginning of the metadata
-		metadata := len(file) - parquetFooter - int(binary.LittleEndian.Uint32([]byte(file[len(file)-parquetFooter:])))
-		return file[:metadata] + strings.Repeat("\xff", 20) + file[metadata+20:]
-	}
-	good := pq([]nullRow{{&one, 1}, {&one, 2}})
-	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed)
-	fmt.Fprint(z, strings.Repeat("1 2\n1 3\n", 1000))
-	z.Close()
-	cut := packed.String()[:packed.Len()-9]
-
-	for _, c := range []struct {
-		name, text string
-		columns    string
-		min        float64
-		force      Format
-		want       string
-	}{
-		{"NaN rating", "user,item,rating\n1,2,3\n1,3,NaN\n", "", 0, "", `x:3: the rating "NaN" is not a number`},
-		{"infinite rating", "1::2::inf::5\n", "", 0, "", `x:1: the rating "inf" is not a number`},
-		{"rating beyond any number", "1::2::1e999::5\n", "", 0, "", `x:1: the rating "1e999" is not a number`},
-		{"missing rating", "user,item,rating\n1,2,\n", "", 0, "", "x:2: the rating is missing"},
-		{"time that is a word", "user,item,time\n1,2,noon\n", "", 0, "", `x:2: the time "noon" is neither a number nor a date`},
-		{"February 30", "user,item,time\n1,2,2014-02-30\n", "", 0, "", `x:2: the time "2014-02-30" is neither`},
-		{"a number after dates", "user,item,time\n1,2,2014-02-20\n1,3,5\n", "", 0, "", `x:3: the time "5" is not a date`},
-		{"a date after numbers", "user,item,time\n1,2,5\n1,3,2014-02-20\n", "", 0, "", `x:3: the time "2014-02-20" is not a number`},
-		{"no time among pairs", "1 2 3 4\n1 3 4\n", "", 0, "", `x:2: 3 columns, but line 1 has 4`},
-		{"UTF-16", "\xff\xfeu\x00s\x00", "", 0, CSV, "x:1: not text in UTF-8 but in UTF-16"},
-		{"random bytes", "\x9c\xff\x00\x80\x01", "", 0, CSV, "x:1: not text"},
-		{"no user in the header", "who,item\n1,2\n", "", 0, CSV, `x:1: no column is the user: there are "who", "item"; name it with -columns user=NAME`},
-		{"no item in a typed header", "user_id:token\tthing:token\n1\t2\n", "", 0, "", `x:1: no column is the item: there are "user_id", "thing"`},
-		{"a column that is not there", "user,item,stars\n1,2,3\n", "rating=star", 0, "", `x:1: no column "star" for the rating (did you mean stars?): there are "user", "item", "stars"`},
-		{"a number that is not there", "1,2\n", "user=1,item=3", 0, "", "x:1: 2 columns, so there is no column 3"},
-		{"numbers beside a header", "user,item,x\n1,2,3\n", "user=1,item=2", 0, "", "x:1: a header, and -columns number columns"},
-		{"names without a header", "1 2\n1 3\n", "user=a,item=b", 0, "", "x:1: -columns name columns, and there is no header"},
-		{"columns of lightgcn", "1 2\n", "user=1", 0, LightGCN, "-columns mean nothing"},
-		{"names of pairs", "1 2\n", "user=a", 0, Pairs, "pairs have no header: give -columns by number"},
-		{"a column twice", "user,item,user\n1,2,3\n", "", 0, "", `x:1: column "user" is there twice, as number 1 and number 3`},
-		{"two roles", "user,item\n1,2\n", "item=user", 0, "", "x:1: column number 1 has two roles"},
-		{"too few columns", "user,item,note\n1,2,x\n1,2\n", "", 0, "", "x:3: 2 columns, but line 1 has 3, separated by commas"},
-		{"a separator that is not quoted", "user,item,note\n1,2,a,b\n", "", 0, "", "x:2: 4 columns, but line 1 has 3"},
-		{"another separator", "user,item\n1,2\n1;3\n", "", 0, "", "x:3: 1 column, but line 1 has 2, separated by commas"},
-		{"spaces for tabs", "user_id:token\titem_id:token\n1\t2\n1  3\n", "", 0, "", "x:3: 1 column, but line 1 has 2, separated by tabs"},
-		{"fewer columns in movielens", "1::2::3::4\n1::2::3\n", "", 0, "", `x:2: 3 columns, but line 1 has 4, separated by "::"`},
-		{"open quote", "user,item\n1,2\n\"3,4\n5,6\n7,8\n", "", 0, "", "x:3: the quotes of this row do not match"},
-		{"quote after a field", "user,item\n1,2\n\"3\"x,4\n", "", 0, "", "x:3: the quotes of this row do not match"},
-		{"quote inside a field", "user,item\n1,2\n3\",4\n\"5\",6\n", "", 0, "", "x:3: a quote inside a field"},
-		{"line break in an id", "user,item\n\"1\n2\",3\n", "", 0, "", `x:2: a line break in the id "1\n2"`},
-		{"empty id", "user,item\n1,2\n,3\n", "", 0, "", "x:3: the user or the item is missing"},
-		{"header alone", "user,item\n", "", 0, "", "x has no interactions"},
-		{"all rated lower", "user,item,rating\n1,2,3\n", "", 4, "", "x has no interactions: all 1 are rated below 4"},
-		{"no rating", "user,item\n1,2\n", "", 4, "", "x has no ratings to hold against -min-rating 4"},
-		{"no rating in lightgcn", "1 2 3 4\n", "", 4, "", "x has no ratings to hold against -min-rating 4"},
-		{"no weight", "1 2\n1 3\n", "", 4, "", "x:1: no weight to hold against -min-rating 4"},
-		{"no rating in movielens", "1::2\n", "", 4, "", "x:1: no rating to hold against -min-rating 4"},
-		{"unknown split", "userID\titemID\tx_label\n1\t2\t3\n", "", 0, "", `x:2: x_label "3" is none of 0, 1, 2`},
-		{"nothing to train on", "userID\titemID\tx_label\n1\t2\t2\n", "", 0, "", "x has no training interaction"},
-		{"mmrec without a split", "userID\titemID\n1\t2\n", "", 0, MMRec, "x:1: no column x_label"},
-		{"no typed header", "user\titem\n1\t2\n", "", 0, RecBole, "x:1: no header of RecBole"},
-		{"no separator", "user item\n1 2\n", "", 0, CSV, "x:1: no comma, semicolon or tab"},
-		{"commas without a header", "a1,b2\nc3,d4\n", "", 0, Pairs, `x:1: "a1,b2" stands alone: a pair is "user item" or "user item weight"; columns separated by commas or semicolons need a header`},
-		{"gzip that is cut off", cut, "", 0, "", "x is cut off: its gzip stream does not end"},
-		{"gzip that is damaged", packed.String()[:20] + "\xff\xff\xff\xff" + packed.String()[24:], "", 0, "", "x"},
-		{"gzip of nothing", "\x1f\x8b", "", 0, "", "x is cut off"},
-		{"huge line", strings.Repeat("1 ", maxRecord/2+blockSize), "", 0, "", "x:1: a line longer than 16 MB"},
-		{"huge row", "user,item\n1,2\n" + strings.Repeat("1,", maxRecord/2+blockSize), "", 0, "", "x:3: a line longer than 16 MB"},
-		{"huge open quote", "user,item\n1,2\n\"" + strings.Repeat("1,2\n", maxRecord/4+blockSize), "", 0, "", "x:3: the quotes of this row do not match"},
-		{"parquet with a null", pq([]nullRow{{&one, 1}, {nil, 2}}), "", 0, "", `x: row 2, column "user_id": a null`},
-		{"parquet with nested ids", pq([]nestedRow{{"1", []int64{1, 2}}}), "", 0, "", `x: no column is the item: there are "user_id"`},
-		{"parquet with ids that are not whole", pq([]floatRow{{1.5, 2}}), "", 0, "", `x: column "user_id", the user, is of type DOUBLE: an id is a string or an integer`},
-		{"parquet that is cut off", good[:len(good)-20], "", 0, "", "x is no Parquet file, or it is cut off"},
-		{"parquet of its first bytes", "PAR1", "", 0, "", "x is no Parquet file, or it is cut off"},
-		{"parquet with damaged metadata", damage(good), "", 0, "", "x is a damaged Parquet file"},
-		{"parquet, another format forced", good, "", 0, CSV, "x is a Parquet file: leave -format csv out"},
-		{"text, parquet forced", "1 2\n", "", 0, Parquet, "x is no Parquet file"},
-		{"parquet in gzip", packed.String(), "", 0, Parquet, "x is a gzip stream: unpack it"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			columns, err := ParseColumns(c.columns)
-			if err != nil {
-				t.Fatal(err)
-			}
-			dir := folder(t, map[string]string{"x": c.text})
-			_, err = Load(t.Context(), Options{Path: filepath.Join(dir, "x"), Columns: columns, MinRating: c.min, Format: c.force})
-			want := filepath.Join(dir, "x") + strings.TrimPrefix(c.want, "x")
-			if strings.HasPrefix(c.want, "-") || strings.HasPrefix(c.want, "pairs") {
-				want = c.want
-			}
-			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") || len(err.Error()) > 700 {
-				t.Errorf("error %v\nwant  %s", err, want)
-			}
-		})
-	}
-}
-
-type nullRow struct {
-	User *string `parquet:"user_id,optional"`
-	Item int64   `parquet:"item_id"`
-}
-
-type nestedRow struct {
-	User string  `parquet:"user_id"`
-	Item []int64 `parquet:"item_id"`
-}
-
-type floatRow struct {
-	User float64 `parquet:"user_id"`
-	Item int64   `parquet:"item_id"`
 }
 
 func TestColumns(t *testing.T) {
-	for _, s := range []string{"", "user=uid,item=sku,rating=stars,time=ts", "time=4", "user=a b"} {
+	for _, s := range []string{"", "user=uid,item=sku,rating=stars,time=ts", "time=4", "user=a b", "rating=none,time=none"} {
 		c, err := ParseColumns(s)
 		if err != nil {
 			t.Errorf("%q: %v", s, err)
@@ -411,44 +291,11 @@ func TestColumns(t *testing.T) {
 		"user":          `"user" is not ROLE=COLUMN`,
 		"user=":         "is not ROLE=COLUMN",
 		"usr=a":         "(did you mean user?)",
+		"item=none":     "only rating and time may be none",
 		"user=a,user=b": "user is given twice",
 	} {
 		if _, err := ParseColumns(s); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %s", s, err, want)
-		}
-	}
-}
-
-// TestNumbers holds the fast path against strconv, to the bit.
-func TestNumbers(t *testing.T) {
-	for _, s := range []string{"0", "-0", "1", "3.5", "4.1", "0.1", "881250949", "123456789012345", "1234567890123456", "1234567.89012345", "-7.25", "1e3", "+4",
-		"8.81250949E8", "0x10", "", "-", ".", "1.", ".5", "1.2.3", "NaN", "inf", "-Infinity", "1_000", "１", "1e999", strings.Repeat("9", 70)} {
-		want, err := strconv.ParseFloat(s, 64)
-		valid := err == nil && want-want == 0 && len(s) <= 64
-		got, ok := parseNumber([]byte(s))
-		if ok != valid || ok && (got != want || strconv.FormatFloat(got, 'g', -1, 64) != strconv.FormatFloat(want, 'g', -1, 64)) {
-			t.Errorf("%q: %g %t, want %g %t", s, got, ok, want, valid)
-		}
-	}
-}
-
-func TestDates(t *testing.T) {
-	for s, layout := range map[string]string{
-		"2014-07-09": time.DateOnly, "2014-07-09 10:11:12": time.DateTime, "2014-07-09T10:11:12Z": time.RFC3339, "2014-07-09T10:11:12.25+02:00": time.RFC3339,
-		"1969-12-31T23:59:59-11:30": time.RFC3339, "2014-07-09 10:11": "2006-01-02 15:04", "2019-10-01 00:00:00 UTC": "2006-01-02 15:04:05 MST", "2016-02-29T00:00": "2006-01-02T15:04",
-	} {
-		want, err := time.Parse(layout, s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seconds := float64(want.Unix()) + float64(want.Nanosecond())/1e9
-		if got, ok := parseDate([]byte(s)); !ok || got != seconds {
-			t.Errorf("%q: %f %t, want %f", s, got, ok, seconds)
-		}
-	}
-	for _, s := range []string{"", "2014", "2014-7-9", "2014-13-01", "2015-02-29", "2014-07-09T24:00", "2014-07-09T10", "2014-07-09 10:11:12 CET", "2014-07-09x", "2014-07-09T10:11:12.", "2014-07-09T10:11+2"} {
-		if _, ok := parseDate([]byte(s)); ok {
-			t.Errorf("%q is a date", s)
 		}
 	}
 }
@@ -519,24 +366,6 @@ func TestBlocks(t *testing.T) {
 	_, err := Load(ctx, Options{Path: path, Progress: func(string, int64, int64) { cancel() }})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
-	}
-}
-
-// TestIdentifiers: integers are told apart by their spelling, as strings are.
-func TestIdentifiers(t *testing.T) {
-	d := newIdentifiers()
-	ids := []string{"7", "07", "-0", "0", "", "-", "--1", "-1", "999999999999999999", "1000000000000000000", "9223372036854775807", "x"}
-	for k := range 5000 {
-		ids = append(ids, strconv.Itoa(k*k*k-300000000))
-	}
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	for range 2 {
-		for k, id := range ids {
-			if n := d.of([]byte(id)); int(n) != k || d.name[n] != id {
-				t.Fatalf("%q is number %d %q, want %d", id, n, d.name[n], k)
-			}
-		}
 	}
 }
 

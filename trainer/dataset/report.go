@@ -116,7 +116,7 @@ func (d *Dataset) String() string {
 			fmt.Fprintf(&b, "note       %s %s\n", thousands(note.n), note.what)
 		}
 	}
-	for _, note := range d.splitNotes() {
+	for _, note := range append(slices.Clone(d.Notes), d.splitNotes()...) {
 		fmt.Fprintf(&b, "note       %s\n", note)
 	}
 	return b.String()

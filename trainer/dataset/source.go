@@ -29,21 +29,6 @@ type source struct {
 // exists tells whether there is something to read.
 func (s source) exists() bool { return s.name != "" }
 
-// hold keeps the content of a source that is not a file: it is read twice, once to be recognised.
-func (s *source) hold() error {
-	info, err := fs.Stat(s.fsys, s.name)
-	if err != nil {
-		return s.failed(err)
-	}
-	if info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeCharDevice) == 0 {
-		return nil
-	}
-	if s.held, err = fs.ReadFile(s.fsys, s.name); err != nil {
-		return s.failed(err)
-	}
-	return nil
-}
-
 func (s source) failed(err error) error { return fmt.Errorf("cannot read %s: %w", s.shown, err) }
 
 // at is an error at a line of the file, which counts from 1.
@@ -71,11 +56,6 @@ func (s source) open() (io.ReadCloser, int64, error) {
 	}
 	return f, info.Size(), nil
 }
-
-// heldReader is an open file that is held in memory.
-type heldReader struct{ *bytes.Reader }
-
-func (heldReader) Close() error { return nil }
 
 // opening returns at most n bytes from the beginning of a file, as they lie on the disk.
 func (s source) opening(n int) ([]byte, error) {

@@ -38,6 +38,14 @@ func (d *Dataset) splitNotes() (notes []string) {
 			add("%s begins at %s", cut.part, moment(cut.from))
 		}
 	}
+	for _, empty := range []struct {
+		part string
+		Tied
+	}{{"validation", p.ValidTied}, {"test", p.TestTied}} {
+		if empty.N > 0 {
+			add("%s of %s interactions are at %s: the cut leaves %s empty", thousands(empty.N), thousands(empty.Of), moment(empty.Time), empty.part)
+		}
+	}
 	if p.ByChance {
 		add("the data has no times: which of a user's interactions is the last is drawn (-split-seed)")
 	}

@@ -10,10 +10,12 @@ import (
 )
 
 // rows calls each with the fields of every row of a table, whose header, if it has one, is left out. The fields are valid until the next call.
-// Rows without a quote are cut at the separators; the others follow the rules of encoding/csv, which reads them.
+// Rows without a quote are cut at the separators; the others follow the rules of encoding/csv, which reads them, but where tabs separate: a field
+// there often has a quote of its own (5" disc), and one that is quoted ends on its line.
 func (s source) rows(ctx context.Context, l layout, how text, each func(fields [][]byte, line int) error) error {
-	how.quoted = l.format == CSV || l.format == MMRec
-	t := tableReader{source: s, layout: l, each: each, header: l.header != nil}
+	ofCSV := l.format == CSV || l.format == MMRec
+	how.quoted = ofCSV && (l.separator == comma || l.separator == semicolon)
+	t := tableReader{source: s, layout: l, each: each, header: l.header != nil, unquote: ofCSV && l.separator == tab}
 	return s.blocks(ctx, how, func(b block) error {
 		if how.quoted && bytes.IndexByte(b.text, '"') >= 0 {
 			if err := t.quoted(b); err != nil || !b.cut {
@@ -46,13 +48,14 @@ type tableReader struct {
 	layout
 	each    func(fields [][]byte, line int) error
 	header  bool // it is still to come
+	unquote bool // fields that are wholly in quotes
 	fields  [][]byte
 	scratch []byte
 }
 
 // split cuts a line without quotes.
 func (t *tableReader) split(lines scanner) {
-	t.fields = t.fields[:0]
+	t.fields, t.scratch = t.fields[:0], t.scratch[:0]
 	switch t.separator {
 	case blanks:
 		for rest := lines.line; len(rest) > 0 && len(t.fields) <= maxColumns; {
@@ -74,6 +77,16 @@ func (t *tableReader) split(lines scanner) {
 	default:
 		rest := lines.whole
 		for {
+			if t.unquote && len(rest) > 0 && rest[0] == '"' {
+				if field, end, ok := t.unquoted(rest); ok {
+					t.fields = append(t.fields, trim(field))
+					if end == len(rest) || len(t.fields) == maxColumns {
+						return
+					}
+					rest = rest[end+1:]
+					continue
+				}
+			}
 			end := bytes.IndexByte(rest, byte(t.separator))
 			if end < 0 || len(t.fields) == maxColumns {
 				break
@@ -85,13 +98,34 @@ func (t *tableReader) split(lines scanner) {
 	}
 }
 
+// unquoted is the field at the beginning of a row's rest, which begins with a quote, and where it ends; not ok where no quote stands before the
+// separator or the end of the line. A quote inside is written twice.
+func (t *tableReader) unquoted(rest []byte) (field []byte, end int, ok bool) {
+	begin := len(t.scratch)
+	for at := 1; ; {
+		quote := bytes.IndexByte(rest[at:], '"')
+		if quote < 0 {
+			return nil, 0, false
+		}
+		t.scratch = append(t.scratch, rest[at:at+quote]...)
+		switch at += quote + 1; {
+		case at == len(rest) || rest[at] == byte(t.separator):
+			return t.scratch[begin:], at, true
+		case rest[at] != '"':
+			return nil, 0, false
+		}
+		t.scratch = append(t.scratch, '"')
+		at++
+	}
+}
+
 // quoted reads a block with quotes in it.
 func (t *tableReader) quoted(b block) error {
 	r := csv.NewReader(bytes.NewReader(b.text))
 	r.Comma = rune(t.separator)
 	r.FieldsPerRecord = -1 // rows are counted by who wants them
 	r.ReuseRecord = true
-	r.TrimLeadingSpace = t.separator != tab
+	r.TrimLeadingSpace = true
 	for {
 		record, err := r.Read()
 		if errors.Is(err, io.EOF) {
@@ -159,18 +193,22 @@ func (r *fileReader) row(fields [][]byte, line int, ratingName string) (complain
 		r.first = line
 	}
 	if len(fields) != r.columns {
-		return fmt.Sprintf("%s, but line %d has %d, separated by %s", plural(len(fields), "column"), r.first, r.columns, r.separator)
+		complaint = fmt.Sprintf("%s, but line %d has %d, separated by %s", plural(len(fields), "column"), r.first, r.columns, r.separator)
+		if r.format == Pairs {
+			complaint += "; with -format csv tabs alone separate"
+		}
+		return complaint
 	}
 	user, item := fields[r.user], fields[r.item]
 	var rating, at []byte
 	if r.rating >= 0 {
 		if rating = fields[r.rating]; len(rating) == 0 {
-			return "the " + ratingName + " is missing"
+			return "the " + ratingName + " is missing" + r.orNone("rating")
 		}
 	}
 	if r.time >= 0 {
 		if at = fields[r.time]; len(at) == 0 {
-			return "the time is missing"
+			return "the time is missing" + r.orNone("time")
 		}
 	}
 	for _, id := range [][]byte{user, item} {
@@ -196,11 +234,11 @@ func (r *fileReader) row(fields [][]byte, line int, ratingName string) (complain
 // firstRow holds the columns that are wanted by number against what a file without a header has.
 func (r *fileReader) firstRow(fields [][]byte) (complaint string) {
 	r.columns = len(fields)
-	if r.format == MovieLens && r.places == (places{0, 1, 2, 3, -1}) { // a rating and a time are usual, and not in every file
-		if r.columns < 3 {
+	if r.optional {
+		if r.rating >= r.columns {
 			r.rating = -1
 		}
-		if r.columns < 4 {
+		if r.time >= r.columns {
 			r.time = -1
 		}
 		if r.rating < 0 && r.minRating != 0 {
@@ -211,6 +249,14 @@ func (r *fileReader) firstRow(fields [][]byte) (complaint string) {
 		return fmt.Sprintf("%s, so there is no column %d", plural(r.columns, "column"), r.width())
 	}
 	return ""
+}
+
+// orNone says how a rating or time that was found is turned off; "" for a role that is needed, and for columns that were asked for by number.
+func (r *fileReader) orNone(role string) string {
+	if role != "rating" && role != "time" || r.header == nil && !r.optional && r.format != Parquet {
+		return ""
+	}
+	return fmt.Sprintf("; -columns %s=none reads the file without it", role)
 }
 
 // plural is "1 column" or "3 columns".
