@@ -133,15 +133,14 @@ func TestWarmStart(t *testing.T) {
 				t.Fatal(err)
 			}
 			oldRow := map[string]int{}
-			for n := range 12 {
-				oldRow[fmt.Sprint("u", n)] = n
-			}
-			ids, err := runfolder.ReadIDs(filepath.Join(path, runfolder.Items))
-			if err != nil {
-				t.Fatal(err)
-			}
-			for n, id := range ids {
-				oldRow[id] = 12 + n
+			for _, file := range []string{runfolder.Users, runfolder.Items} {
+				ids, err := runfolder.ReadIDs(filepath.Join(path, file))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, id := range ids {
+					oldRow[id] = len(oldRow)
+				}
 			}
 			for row, id := range append(append([]string{}, data.UserID...), data.ItemID...) {
 				for k := range dim {

@@ -161,7 +161,7 @@ func (c Columns) find(header []string) (p places, complaint string) {
 			continue
 		}
 		if again := slices.Index(header[at+1:], header[at]); again >= 0 {
-			return p, fmt.Sprintf("column %q is there twice, as number %d and number %d", header[at], at+1, at+1+again+1)
+			return p, fmt.Sprintf("column %s is there twice, as number %d and number %d", quoted(header[at]), at+1, at+1+again+1)
 		}
 	}
 	return p, p.verify(header)
@@ -220,10 +220,7 @@ func list(names []string) string {
 		if k > 0 {
 			b.WriteString(", ")
 		}
-		if len(n) > 40 {
-			n = n[:40] + ".."
-		}
-		fmt.Fprintf(&b, "%q", n)
+		b.WriteString(quoted(n))
 	}
 	return b.String()
 }
@@ -240,7 +237,7 @@ func (p places) String(header []string) string {
 		case header == nil:
 			parts = append(parts, fmt.Sprintf("%s %d", s.role, s.at+1))
 		default:
-			parts = append(parts, fmt.Sprintf("%s %q", s.role, header[s.at]))
+			parts = append(parts, fmt.Sprintf("%s %s", s.role, quoted(header[s.at])))
 		}
 	}
 	return strings.Join(parts, ", ")

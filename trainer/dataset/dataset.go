@@ -223,8 +223,8 @@ func (r *reading) noteHeader(p *parsed) {
 	first := p.pairs[0]
 	if r.users.onlyWord(first.User) && r.items.onlyWord(first.Item) {
 		user, item := r.users.name[first.User], r.items.name[first.Item]
-		r.notes = append(r.notes, fmt.Sprintf("the first interaction of %s, user %q and item %q, looks like a header, since all other ids are integers: name the columns with -columns user=%s,item=%s",
-			p.file.Path, user, item, user, item))
+		r.notes = append(r.notes, fmt.Sprintf("the first interaction of %s, user %s and item %s, looks like a header, since all other ids are integers: name the columns with -columns user=%s,item=%s",
+			p.file.Path, quoted(user), quoted(item), quoted(user), quoted(item)))
 	}
 }
 

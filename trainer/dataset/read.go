@@ -178,7 +178,7 @@ const aPair = `a pair is "user item" or "user item weight"`
 func (r *fileReader) pair(line []byte) (complaint string) {
 	user, rest := column(line)
 	if len(rest) == 0 {
-		return fmt.Sprintf("%q stands alone: %s", user, aPair)
+		return fmt.Sprintf("%s stands alone: %s", quoted(user), aPair)
 	}
 	item, rest := column(rest)
 	weight, rest := column(rest)
@@ -250,8 +250,8 @@ func (r *fileReader) rated(x float64) bool {
 	return true
 }
 
-// quoted is a field for an error, its beginning where it is long.
-func quoted(b []byte) string {
+// quoted is what stands in a file as a message has it: its beginning, where it is long.
+func quoted[S ~string | ~[]byte](b S) string {
 	const most = 60
 	if len(b) > most {
 		return fmt.Sprintf("%q..", b[:most])

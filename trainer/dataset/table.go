@@ -225,7 +225,7 @@ func (r *fileReader) row(fields [][]byte, line int, ratingName string) (complain
 		case "0", "1", "2":
 			to = r.parts[label[0]-'0']
 		default:
-			return fmt.Sprintf("%s %q is none of 0, 1, 2 (train, validation, test)", splitColumn, label)
+			return fmt.Sprintf("%s %s is none of 0, 1, 2 (train, validation, test)", splitColumn, quoted(label))
 		}
 	}
 	return r.add(to, user, item, rating, at, ratingName)

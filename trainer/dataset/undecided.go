@@ -21,7 +21,7 @@ func (s source) recogniseUsers(ctx context.Context) (layout, error) {
 			}
 			user, rest := column(lines.line)
 			if first, ok := seen[string(user)]; ok {
-				found.format, found.why = Pairs, fmt.Sprintf("user %q is on lines %d and %d", user, first, lines.number)
+				found.format, found.why = Pairs, fmt.Sprintf("user %s is on lines %d and %d", quoted(user), first, lines.number)
 				return errEnough
 			}
 			seen[string(user)] = lines.number
