@@ -69,16 +69,21 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// withoutBest gives a run no place for its best checkpoint while full is set.
+func withoutBest(j Job, full *bool) {
+	j.Folder.Through(func(name string, w io.Writer) io.Writer {
+		if name == runfolder.BestCheckpoint {
+			return fullDisk{w, full}
+		}
+		return w
+	})
+}
+
 // A run that is interrupted and could not keep its best epoch says so: it is not one that goes on as if nothing had happened.
 func TestInterruptedWithoutItsBest(t *testing.T) {
 	j := newJob(t, "bprmf", filepath.Join(t.TempDir(), "run"))
 	full := true
-	j.Folder.Through(func(name string, w io.Writer) io.Writer {
-		if name == runfolder.BestCheckpoint {
-			return fullDisk{w, &full}
-		}
-		return w
-	})
+	withoutBest(j, &full)
 	ctx, cancel := context.WithCancel(t.Context())
 	j.OnStep = func(next uint64) {
 		if next == 40 {
@@ -98,12 +103,7 @@ func TestBestIsWrittenAgain(t *testing.T) {
 	}
 	j := newJob(t, "bprmf", path)
 	full := true
-	j.Folder.Through(func(name string, w io.Writer) io.Writer {
-		if name == runfolder.BestCheckpoint {
-			return fullDisk{w, &full}
-		}
-		return w
-	})
+	withoutBest(j, &full)
 	ctx, cancel := context.WithCancel(t.Context())
 	j.OnStep = func(next uint64) {
 		if next == 40 { // of 29 an epoch

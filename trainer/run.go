@@ -98,49 +98,6 @@ type position struct {
 	Data      uint32            `json:"data"` // checksum of the data set: not every model has a constant that shows another one
 }
 
-// LoadData reads the data set that the options name. It is an error where the split that is to select an epoch has nothing to rank: a run
-// would end with the last epoch and call it the best. The context ends a long reading; the console, where not nil, shows how far it is.
-func LoadData(ctx context.Context, o Options, console *progress.Console) (*dataset.Dataset, error) {
-	shown := loading{console: console}
-	defer shown.close()
-	d := o.dataset()
-	d.Progress = shown.read
-	data, err := dataset.Load(ctx, d)
-	if err == nil && o.TrainOn == trainOnBoth {
-		data = data.TrainOnValid()
-	}
-	switch {
-	case errors.Is(err, context.Canceled):
-		return nil, fmt.Errorf("%w while the data was read", ErrInterrupted)
-	case err != nil || o.Epochs == 0:
-		return data, err
-	case o.Select == SelectValid && data.Valid.Len() == 0:
-		why := fmt.Sprintf("-valid-ratio %g takes nothing from any user; raise it, name a file with -valid", o.ValidRatio)
-		if data.Parts.Split != dataset.SplitGiven {
-			why = emptyPart(data)
-		}
-		return nil, fmt.Errorf("-select valid has no validation split: %s, or take the last epoch with -select last", why)
-	case o.Select == SelectTest && data.Test.Len() == 0:
-		why := data.Path + " holds training interactions only; split them with -split"
-		if data.Parts.Split != dataset.SplitGiven {
-			why = emptyPart(data)
-		}
-		return nil, fmt.Errorf("-select test has no test split: %s, or take the last epoch with -select last", why)
-	}
-	return data, nil
-}
-
-// emptyPart says why a split that was made has a part without interactions, and what gives it some.
-func emptyPart(data *dataset.Dataset) string {
-	switch data.Parts.Split {
-	case dataset.SplitLeaveOneOut:
-		return "-split leave-one-out takes none from users with fewer than three interactions, and all are such; take -split random"
-	case dataset.SplitTemporal:
-		return fmt.Sprintf("-split %s of %d interactions gives it nothing, since too few are left or too many have one time; give it more with -split-ratio", data.Parts, data.Len())
-	}
-	return fmt.Sprintf("-split %s of %d interactions gives it nothing; give it more with -split-ratio or -valid-ratio", data.Parts, data.Len())
-}
-
 // Run trains. Where the context ends it writes a checkpoint and returns ErrInterrupted with what there is. ErrUnkept: the result is whole, the folder
 // is not.
 func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Device) (Result, error) {
