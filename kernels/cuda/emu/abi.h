@@ -95,7 +95,7 @@ DRIVER_API cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y,
 // ---- the emulator's own controls, found by dlsym where a test wants them
 
 // cuemuFail makes the n-th driver or cuBLAS call from now fail with that code and do nothing else; n = 1 is the next one, 0 takes it back.
-// In the environment: CUEMU_FAIL=n or n:code.
+// In the environment: CUEMU_FAIL=n or n:code, where cuInit is the first call.
 EMU_API void cuemuFail(int n, int code);
 // cuemuCalls counts the calls so far, the failed ones included.
 EMU_API int cuemuCalls();

@@ -48,7 +48,7 @@ void initialise() {
   schedule_seed(number_from("CUEMU_SEED"));
   if (const char *f = getenv("CUEMU_FAIL")) {
     const char *code = strchr(f, ':');
-    fail_at = calls + atoi(f); // counted from cuInit on, which is 1
+    fail_at = atoi(f);
     fail_with = CUresult(code ? atoi(code + 1) : CUDA_ERROR_UNKNOWN);
   }
 }
@@ -65,7 +65,7 @@ Call::Call(const char *name, bool needs_context) {
   if (!strcmp(name, "cuInit")) initialise();
   ++calls;
   report_trace(std::string(name) + ", call " + std::to_string(calls));
-  if (fail_at && calls == fail_at + (initialised ? 0 : 1)) refused = fail_with, fail_at = 0;
+  if (fail_at && calls == fail_at) refused = fail_with, fail_at = 0;
   else if (!initialised && needs_context) refused = CUDA_ERROR_NOT_INITIALIZED;
   else if (needs_context && contexts.empty()) refused = CUDA_ERROR_INVALID_CONTEXT;
   if (refused) report_trace(std::string(name) + " fails with " + std::to_string(refused));

@@ -91,7 +91,7 @@ std::string text(const Place &p) {
   return file.substr(file.find_last_of('/') + 1) + ":" + std::to_string(p.line);
 }
 
-bool same(const Place &a, const Place &b) { return a.line == b.line && !strcmp(a.file, b.file); }
+bool same(const Place &a, const Place &b) { return a.line == b.line && (a.file == b.file || !strcmp(a.file, b.file)); }
 
 const char *name_of(Collective op) {
   static const char *const names[] = {"__syncwarp", "a shuffle", "a vote", "mma", "ldmatrix"};
@@ -151,6 +151,8 @@ void make_stacks() {
   for (int i = 0; i < kMostThreads; i++) mprotect(stacks + i * each, kPage, PROT_NONE);
 }
 
+char *stack_top(int thread) { return stacks + size_t(thread + 1) * (kStack + kPage); }
+
 void start_thread(int i) {
   Thread &t = threads[i];
   t = {};
@@ -158,7 +160,7 @@ void start_thread(int i) {
   unsigned n = i;
   t.index = {n % block.threads.x, n / block.threads.x % block.threads.y, n / block.threads.x / block.threads.y};
   // As if fiber_main had been called: a return address of 0 above it, and registers to pop below.
-  void **top = reinterpret_cast<void **>(stacks + size_t(i + 1) * (kStack + kPage)) - 1;
+  void **top = reinterpret_cast<void **>(stack_top(i)) - 1;
   *top-- = nullptr;
   *top = reinterpret_cast<void *>(fiber_main);
   t.stack_pointer = top - kSavedRegisters;
@@ -259,6 +261,10 @@ CUresult run_block(void (*kernel)(void **), void **parameters, size_t dynamic_sh
   }
   return death;
 }
+
+uintptr_t fiber_stack_top() { return reinterpret_cast<uintptr_t>(stack_top(current->number)); }
+
+bool on_fiber_stack(uintptr_t p) { return p - reinterpret_cast<uintptr_t>(stacks) < kMostThreads * (kStack + kPage); }
 
 void abandon(CUresult why) {
   death = why;

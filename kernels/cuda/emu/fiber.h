@@ -15,6 +15,9 @@ CUresult run_block(void (*kernel)(void **), void **parameters, size_t dynamic_sh
 // abandon ends the whole block from within a fiber, as a fault ends a GPU's kernel.
 [[noreturn]] void abandon(CUresult why);
 
+uintptr_t fiber_stack_top(); // of the current fiber
+bool on_fiber_stack(uintptr_t p);
+
 std::string shared_describe(uintptr_t p);
 
 void schedule_seed(uint64_t seed);

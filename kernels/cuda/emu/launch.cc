@@ -45,7 +45,9 @@ struct {
   if (fault.signal == SIGFPE) what = "integer division by zero", error = CUDA_ERROR_LAUNCH_FAILED;
   if (fault.signal == SIGILL) what = "an instruction that this processor lacks", error = CUDA_ERROR_LAUNCH_FAILED;
   if (fault.signal == SIGSEGV && !fault.address) what = "access of address 0, or a misaligned vector access";
-  report(what, fault.signal == SIGFPE || fault.signal == SIGILL ? 0 : fault.address, fault.pc);
+  bool overflow = on_fiber_stack(fault.address);
+  if (overflow) what = "a thread's stack is full: recursion, or local arrays of more than 128 KiB";
+  report(what, overflow || fault.signal == SIGFPE || fault.signal == SIGILL ? 0 : fault.address, fault.pc);
   abandon(error);
 }
 
@@ -53,8 +55,8 @@ void on_fault(int signal, siginfo_t *info, void *context) {
   if (pthread_equal(pthread_self(), kernel_thread) && current) {
     greg_t *registers = static_cast<ucontext_t *>(context)->uc_mcontext.gregs;
     fault = {signal, reinterpret_cast<uintptr_t>(info->si_addr), reinterpret_cast<const void *>(registers[REG_RIP] + 1)};
-    // The handler returns into after_fault as if the kernel had called it: below the red zone, aligned as after a call.
-    registers[REG_RSP] = ((registers[REG_RSP] - 256) & ~greg_t(15)) - 8;
+    // The handler returns into after_fault, at the top of the fiber's stack, aligned as after a call: the fiber has no use for it now.
+    registers[REG_RSP] = greg_t(fiber_stack_top() - 8);
     registers[REG_RIP] = reinterpret_cast<greg_t>(after_fault);
     return;
   }
@@ -69,8 +71,16 @@ void on_fault(int signal, siginfo_t *info, void *context) {
 // While a kernel runs, faults come here and other signals wait: a Go process is preempted by them, and its handlers know no fibers.
 struct FaultGuard {
   sigset_t mask;
+  bool own_stack = false; // the handler must not run on a fiber's full stack; threads of Go bring their own
   FaultGuard() {
     kernel_thread = pthread_self();
+    static char stack[64 << 10];
+    stack_t s = {};
+    if (!sigaltstack(nullptr, &s) && s.ss_flags & SS_DISABLE) {
+      s = {};
+      s.ss_sp = stack, s.ss_size = sizeof stack;
+      own_stack = !sigaltstack(&s, nullptr);
+    }
     struct sigaction a = {};
     a.sa_sigaction = on_fault;
     a.sa_flags = SA_SIGINFO | SA_ONSTACK;
@@ -83,6 +93,9 @@ struct FaultGuard {
   ~FaultGuard() {
     pthread_sigmask(SIG_SETMASK, &mask, nullptr);
     for (int i = 0; i < 4; i++) sigaction(kFaults[i], &previous[i], nullptr);
+    stack_t none = {};
+    none.ss_flags = SS_DISABLE;
+    if (own_stack) sigaltstack(&none, nullptr);
   }
 };
 

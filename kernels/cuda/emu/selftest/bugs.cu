@@ -121,6 +121,36 @@ extern "C" __global__ void bug_divide(ARGUMENTS) { y[threadIdx.x] = (float)(100 
 extern "C" __global__ void ok_divide(ARGUMENTS) { y[threadIdx.x] = (float)(100 / n); }
 PAIR(divide)
 
+static __device__ __noinline__ float descend(int n, float *keep) {
+  float local[64];
+  for (int k = 0; k < 64; k++) local[k] = keep[k] + n;
+  return n ? descend(n - 1, local) + local[n % 64] : local[0];
+}
+extern "C" __global__ void bug_stack(ARGUMENTS) {
+  float keep[64] = {};
+  y[threadIdx.x] = descend(n * 1000, keep);
+}
+extern "C" __global__ void ok_stack(ARGUMENTS) {
+  float keep[64] = {};
+  y[threadIdx.x] = descend(n, keep);
+}
+PAIR(stack)
+
+// Two bfloat16 share a word: the other half stays what it was.
+extern "C" __global__ void bug_half_a_word(ARGUMENTS) {
+  SHARED_ARRAY(uint16_t, s, [64]);
+  if (threadIdx.x % 2 == 0) s[threadIdx.x] = float_to_bf16(x[threadIdx.x]);
+  __syncthreads();
+  y[threadIdx.x] = bf16_to_float(s[threadIdx.x]); // half_a_word
+}
+extern "C" __global__ void ok_half_a_word(ARGUMENTS) {
+  SHARED_ARRAY(uint16_t, s, [64]);
+  s[threadIdx.x] = float_to_bf16(x[threadIdx.x]); // no race: the halves are different bytes
+  __syncthreads();
+  y[threadIdx.x] = bf16_to_float(s[threadIdx.x]);
+}
+PAIR(half_a_word)
+
 // ---- races
 
 extern "C" __global__ void bug_read_after_write(ARGUMENTS) {
@@ -193,6 +223,21 @@ extern "C" __global__ void ok_blocks(ARGUMENTS) {
   if (threadIdx.x == 0) atomicAdd(&y[0], x[1]);
 }
 PAIR(blocks)
+
+// Barriers order the threads of a block, not the blocks: what another block of the launch wrote cannot be read.
+extern "C" __global__ void bug_neighbour_block(ARGUMENTS) {
+  int i = THREAD;
+  y[i] = x[i];
+  __syncthreads();
+  y[n / 2 + i] = y[i ^ 16]; // neighbour_block
+}
+extern "C" __global__ void ok_neighbour_block(ARGUMENTS) {
+  int i = THREAD;
+  y[i] = x[i];
+  __syncthreads();
+  y[n / 2 + i] = y[i ^ 8];
+}
+PAIR(neighbour_block)
 
 // The block that is last by an atomic counter sums what the others wrote. y[0 .. 3] partial sums, y[8] the counter, y[16] the sum.
 template <bool fenced> static __device__ void last_block(float *y, const float *x) {

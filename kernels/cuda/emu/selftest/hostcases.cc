@@ -154,7 +154,8 @@ void null_stream(bool bug) {
   CUstream a;
   MUST(cuStreamCreate(&a, bug ? CU_STREAM_NON_BLOCKING : 0));
   s.launch("copy", 1, N, y, x, N, 0, a);
-  MUST(cuMemcpyDtoH_v2(host, y, kBytes));
+  CUresult r = cuMemcpyDtoH_v2(host, y, kBytes); // fails where the checks have seen a race
+  if (!bug) must(r, "the copy");
   s.end();
 }
 
