@@ -31,12 +31,19 @@ void make_accessible(uintptr_t p, size_t bytes, bool accessible) {
   if (mprotect(reinterpret_cast<void *>(p), bytes, accessible ? PROT_READ | PROT_WRITE : PROT_NONE)) give_up("cuemu: mprotect");
 }
 
-// damaged is the first address of the allocation's surroundings that something wrote to, or 0.
+// damaged is the first address of the allocation's surroundings that something wrote to, or 0. It is looked for after every launch, so the
+// long part, which is aligned, goes by words.
 uintptr_t damaged(const Allocation &a) {
-  for (uintptr_t p = a.pages; p < a.pages + a.mapped; p++) {
-    if (p == a.begin) p += a.bytes;
-    if (p < a.pages + a.mapped && *reinterpret_cast<unsigned char *>(p) != kCanary) return p;
+  uint64_t whole;
+  memset(&whole, kCanary, sizeof whole);
+  auto written = [](uintptr_t p) { return *reinterpret_cast<unsigned char *>(p) != kCanary; };
+  for (uintptr_t p = a.pages; p < a.begin; p += sizeof whole) {
+    if (*reinterpret_cast<uint64_t *>(p) == whole) continue;
+    while (!written(p)) p++;
+    return p;
   }
+  for (uintptr_t p = a.begin + a.bytes; p < a.pages + a.mapped; p++)
+    if (written(p)) return p;
   return 0;
 }
 
