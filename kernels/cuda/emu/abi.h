@@ -88,6 +88,7 @@ DRIVER_API cuGraphDestroy(CUgraph graph);
 DRIVER_API cuEventCreate(CUevent *event, unsigned flags);
 DRIVER_API cuEventRecord(CUevent event, CUstream stream);
 DRIVER_API cuEventSynchronize(CUevent event);
+DRIVER_API cuEventElapsedTime(float *ms, CUevent from, CUevent to);
 DRIVER_API cuEventDestroy_v2(CUevent event);
 DRIVER_API cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,
                           unsigned block_z, unsigned dynamic_shared, CUstream stream, void **parameters, void **extra);

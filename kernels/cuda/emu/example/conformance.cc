@@ -145,6 +145,43 @@ void test_tensor() {
   }
 }
 
+void test_language() {
+  const std::vector<double> want = {1, 1.015625, 1.0009765625, 0.333251953125, 5.9604644775390625e-8, 2, 4, 0.125, 0.5, 1, 8, 32, 31, 4, 1, 3, 2};
+  CUdeviceptr y = room(want.size());
+  launch("language_arithmetic", 1, 32, nullptr, y);
+  compare("language: arithmetic", download(y, want.size()), want, 0);
+
+  std::vector<double> rows;
+  auto row = [&](auto f) { for (int t = 0; t < 64; t++) rows.push_back(f(t % 32)); };
+  row([](int lane) { return lane + 3 < 32 ? lane + 3 : lane; });
+  row([](int lane) { return lane >= 3 ? lane - 3 : lane; });
+  row([](int lane) { return lane / 8 * 8 + 1; });
+  for (int v : {8, 2, 8, 2}) row([v](int) { return v; });
+  std::vector<int> counters(7);
+  CUdeviceptr z = room(rows.size()), c = upload(counters);
+  launch("language_together", 1, 64, nullptr, z, c);
+  compare("language: shuffles, votes, barriers", download(z, rows.size()), rows, 0);
+  MUST(cuMemcpyDtoH_v2(counters.data(), c, counters.size() * sizeof(int)));
+  compare("language: atomics", {counters.begin(), counters.end()}, {64, 63, -63, 255, 5, 7, 4}, 0);
+}
+
+void test_events() {
+  CUevent from, to;
+  float ms = -1;
+  MUST(cuEventCreate(&from, 0));
+  MUST(cuEventCreate(&to, 0));
+  MUST(cuEventRecord(from, nullptr));
+  CUdeviceptr y = room(17);
+  launch("language_arithmetic", 1, 32, nullptr, y);
+  MUST(cuEventRecord(to, nullptr));
+  bool waits = cuEventElapsedTime(&ms, from, to) == CUDA_ERROR_NOT_READY;
+  MUST(cuEventSynchronize(to));
+  MUST(cuEventElapsedTime(&ms, from, to));
+  bool good = waits && ms > 0 && ms < 1e4;
+  failures += !good;
+  printf("%-4s events\n", good ? "ok" : "FAIL");
+}
+
 void test_blas(int m, int n, int k, int op_a, int op_b) {
   int lda = (op_a ? k : m) + 1, ldb = (op_b ? n : k) + 2, ldc = m + 3;
   auto a = normals(size_t(lda) * (op_a ? m : k)), b = normals(size_t(ldb) * (op_b ? k : n)), c = normals(size_t(ldc) * n);
@@ -183,6 +220,8 @@ int main() {
   test_logsumexp(7, 259, 100, true);
   test_logsumexp(5, 1000, 256, false);
   test_tensor();
+  test_language();
+  test_events();
   for (int op_a : {0, 1})
     for (int op_b : {0, 1}) test_blas(7, 5, 11, op_a, op_b);
   MUST(cuCtxSynchronize());

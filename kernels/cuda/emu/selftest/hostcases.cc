@@ -279,6 +279,15 @@ void blas_fresh_memory(bool bug) { // beta 1 reads C
   s.end();
 }
 
+void too_much_memory(bool bug) {
+  setenv("CUEMU_MEMORY", "1", 1);
+  Session s;
+  CUdeviceptr p;
+  MUST(cuMemAlloc_v2(&p, 768 << 10));
+  if (!bug) MUST(cuMemFree_v2(p));
+  expect(cuMemAlloc_v2(&p, 512 << 10) != CUDA_ERROR_OUT_OF_MEMORY, "the second allocation fails");
+}
+
 void injected_failure(bool bug) {
   Session s;
   CUdeviceptr p;
@@ -310,6 +319,8 @@ const std::vector<HostCase> &host_cases() {
       {"stale image", "copy has 2 parameters in it, 3 in the source", true, stale_image},
       {"cuBLAS out of bounds", "a matrix of cuBLAS reaches outside", true, blas_out_of_bounds},
       {"cuBLAS, fresh memory", "read of uninitialised memory", false, blas_fresh_memory},
+      {"every call fails once", "a context was not given back", true, every_call_fails_once},
+      {"too much memory", "the second allocation fails", true, too_much_memory},
       {"injected failure", "the second allocation fails", true, injected_failure},
   };
   return all;

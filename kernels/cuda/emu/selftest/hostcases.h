@@ -23,3 +23,5 @@ struct HostCase {
   std::function<void(bool bug)> run;
 };
 const std::vector<HostCase> &host_cases();
+
+void every_call_fails_once(bool bug); // failures.cc
