@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <algorithm>
 #include <random>
 #include <string>
 #include <vector>
@@ -165,6 +166,25 @@ void test_language() {
   compare("language: atomics", {counters.begin(), counters.end()}, {64, 63, -63, 255, 5, 7, 4}, 0);
 }
 
+// Without a seed threads come in their natural order; with one, blocks, warps and lanes each come in another.
+void test_order() {
+  const int blocks = 5, threads = 96, n = blocks * threads;
+  CUdeviceptr y = room(n), c = upload(std::vector<int>(1));
+  launch("language_order", blocks, threads, nullptr, c, y);
+  auto got = download(y, n);
+  std::vector<bool> seen(n);
+  bool by_block = false, by_warp = false, by_lane = false;
+  for (int i = 0; i < n; i++) {
+    int t = int(got[i]);
+    seen[t] = true;
+    by_block |= t / threads != i / threads, by_warp |= t / 32 % 3 != i / 32 % 3, by_lane |= t % 32 != i % 32;
+  }
+  bool seeded = getenv("CUEMU_SEED") && atoi(getenv("CUEMU_SEED"));
+  bool good = std::find(seen.begin(), seen.end(), false) == seen.end() && by_block == seeded && by_warp == seeded && by_lane == seeded;
+  failures += !good;
+  printf("%-4s order of the schedule, %s\n", good ? "ok" : "FAIL", seeded ? "seeded" : "natural");
+}
+
 void test_events() {
   CUevent from, to;
   float ms = -1;
@@ -221,6 +241,7 @@ int main() {
   test_logsumexp(5, 1000, 256, false);
   test_tensor();
   test_language();
+  test_order();
   test_events();
   for (int op_a : {0, 1})
     for (int op_b : {0, 1}) test_blas(7, 5, 11, op_a, op_b);

@@ -44,3 +44,7 @@ extern "C" __global__ void language_together(float *y, int *counters) {
   atomicInc(reinterpret_cast<unsigned *>(counters) + 6, 9);
 }
 EXPORT_KERNEL(language_together)
+
+// The order in which the schedule lets threads through.
+extern "C" __global__ void language_order(int *counter, float *y) { y[atomicAdd(counter, 1)] = (float)(blockIdx.x * blockDim.x + threadIdx.x); }
+EXPORT_KERNEL(language_order)

@@ -216,6 +216,18 @@ extern "C" __global__ void ok_syncwarp(ARGUMENTS) {
 }
 PAIR(syncwarp)
 
+// A race behind more meetings of the warp than a stamp can count.
+template <bool correct> static __device__ void late_syncwarp(float *y, const float *x) {
+  SHARED_ARRAY(float, s, [64]);
+  for (int k = 0; k < 5000; k++) __syncwarp();
+  s[threadIdx.x] = x[threadIdx.x];
+  if (correct) __syncwarp();
+  y[threadIdx.x] = s[threadIdx.x ^ 1]; // late_syncwarp
+}
+extern "C" __global__ void bug_late_syncwarp(ARGUMENTS) { late_syncwarp<false>(y, x); }
+extern "C" __global__ void ok_late_syncwarp(ARGUMENTS) { late_syncwarp<true>(y, x); }
+PAIR(late_syncwarp)
+
 extern "C" __global__ void bug_blocks(ARGUMENTS) {
   if (threadIdx.x == 0) y[0] += x[1]; // blocks
 }

@@ -76,6 +76,9 @@ void fresh_memory(bool bug) {
   if (!bug) MUST(cuMemsetD32_v2(x, 0, N));
   s.launch("copy", 1, N, y, x, N);
   s.end();
+  float host[N];
+  MUST(cuMemcpyDtoH_v2(host, y, kBytes));
+  expect(!isnan(host[3]), "the host sees poison");
 }
 
 // What is not initialised may be copied on the device, and stays what it is.
@@ -110,6 +113,7 @@ void read_before_synchronise(bool bug) {
   float *host;
   MUST(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
   MUST(cuMemAllocHost_v2(reinterpret_cast<void **>(&host), kBytes));
+  memset(host, 0, kBytes);
   s.launch("copy", 1, N, y, x, N, 0, stream);
   MUST(cuMemcpyDtoHAsync_v2(host, y, kBytes, stream));
   if (!bug) MUST(cuStreamSynchronize(stream));
@@ -303,7 +307,7 @@ void injected_failure(bool bug) {
 const std::vector<HostCase> &host_cases() {
   static const std::vector<HostCase> all = {
       {"use after free", "byte 0 of freed allocation|of freed allocation", true, use_after_free},
-      {"fresh memory", "read of uninitialised memory", false, fresh_memory},
+      {"fresh memory", cuemuChecked() ? "read of uninitialised memory" : "the host sees poison", true, fresh_memory},
       {"fresh memory, copied", "read of uninitialised memory", false, fresh_memory_copied},
       {"freed twice", "memory freed twice", true, freed_twice},
       {"copy too long", "do not lie in one allocation", true, copy_too_long},

@@ -46,6 +46,7 @@ const KernelCase kernel_cases[] = {
     {"write_after_read", "race: write after a read without a barrier|race: read after a write without a barrier", 1, 64, false, false},
     {"write_after_write", "race: write after a write"},
     {"syncwarp", "in the same warp, without __syncwarp"},
+    {"late_syncwarp", "in the same warp, without __syncwarp"},
     {"blocks", "by another block", 3},
     {"neighbour_block", "by another block", 2, 16, false, false},
     {"last_block", "by another block", 4},
