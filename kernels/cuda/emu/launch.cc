@@ -88,6 +88,10 @@ struct FaultGuard {
     sigset_t others;
     sigfillset(&others);
     for (int s : kFaults) sigdelset(&others, s);
+    for (int s : {SIGINT, SIGTERM, SIGALRM}) { // what ends the process anyway may end it in a kernel
+      struct sigaction now;
+      if (!sigaction(s, nullptr, &now) && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL) sigdelset(&others, s);
+    }
     pthread_sigmask(SIG_SETMASK, &others, &mask);
   }
   ~FaultGuard() {

@@ -173,11 +173,17 @@ void test_order() {
   launch("language_order", blocks, threads, nullptr, c, y);
   auto got = download(y, n);
   std::vector<bool> seen(n);
+  // Which of them come before a lower one: blocks of the grid, lanes of their warp, and warps of their block by when each began.
   bool by_block = false, by_warp = false, by_lane = false;
+  std::vector<int> last_lane(n / 32, -1), last_warp(blocks, -1);
+  int last_block = -1;
   for (int i = 0; i < n; i++) {
-    int t = int(got[i]);
+    int t = int(got[i]), lane = t % 32, warp = t / 32, b = t / threads;
     seen[t] = true;
-    by_block |= t / threads != i / threads, by_warp |= t / 32 % 3 != i / 32 % 3, by_lane |= t % 32 != i % 32;
+    by_lane |= lane < last_lane[warp];
+    if (last_lane[warp] < 0) by_warp |= warp < last_warp[b], last_warp[b] = warp;
+    last_lane[warp] = lane;
+    by_block |= b < last_block, last_block = b;
   }
   bool seeded = getenv("CUEMU_SEED") && atoi(getenv("CUEMU_SEED"));
   bool good = std::find(seen.begin(), seen.end(), false) == seen.end() && by_block == seeded && by_warp == seeded && by_lane == seeded;

@@ -69,6 +69,14 @@ void use_after_free(bool bug) {
   s.end();
 }
 
+// An allocation that does not end where its page does: the write lands in what is left of the page.
+void write_to_canary(bool bug) {
+  Session s;
+  CUdeviceptr y = s.zeros(60), x = s.iota(N);
+  s.launch("copy", 1, N, y, x, bug ? 61 : 60);
+  s.end();
+}
+
 void fresh_memory(bool bug) {
   Session s;
   CUdeviceptr y = s.zeros(N), x;
@@ -307,6 +315,7 @@ void injected_failure(bool bug) {
 const std::vector<HostCase> &host_cases() {
   static const std::vector<HostCase> all = {
       {"use after free", "byte 0 of freed allocation|of freed allocation", true, use_after_free},
+      {"write to a canary", cuemuChecked() ? "write outside what is allocated" : "found by its canary", true, write_to_canary},
       {"fresh memory", cuemuChecked() ? "read of uninitialised memory" : "the host sees poison", true, fresh_memory},
       {"fresh memory, copied", "read of uninitialised memory", false, fresh_memory_copied},
       {"freed twice", "memory freed twice", true, freed_twice},
