@@ -3,8 +3,8 @@
 package driver
 
 /*
-#cgo CFLAGS: -O2
-#cgo LDFLAGS: -L${SRCDIR}/lib -ldl
+// The empty libraries of lib, and not a libcuda.so that the machine has for linking; as-needed in case that one is found all the same.
+#cgo LDFLAGS: -L${SRCDIR}/lib -Wl,--as-needed -ldl
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <link.h>
