@@ -123,8 +123,13 @@ func (r Report) String() string {
 			}
 			fmt.Fprintf(&b, "  tried %s (%s): %s\n", a.Path, a.From, result)
 		}
-		if len(lib.Missing) > 0 {
-			fmt.Fprintf(&b, "  lacks %s\n", strings.Join(lib.Missing, ", "))
+		if n := len(lib.Missing); n > 0 {
+			const shown = 6
+			fmt.Fprintf(&b, "  lacks %s", strings.Join(lib.Missing[:min(n, shown)], ", "))
+			if n > shown {
+				fmt.Fprintf(&b, " and %d more functions", n-shown)
+			}
+			b.WriteByte('\n')
 		}
 	}
 	for _, d := range r.Devices {

@@ -7,8 +7,6 @@ package driver
 // static CUresult call_text(void *function, CUresult code, const char **text) {
 //	return ((CUresult (*)(CUresult, const char **))function)(code, text);
 // }
-//
-// static CUresult call_version(void *function, int *version) { return ((CUresult (*)(int *))function)(version); }
 import "C"
 
 import (
@@ -131,10 +129,4 @@ func loadedName(handle unsafe.Pointer, r Result) string {
 		return C.GoString(name)
 	}
 	return r.Name()
-}
-
-func callVersion(function unsafe.Pointer) (int, Result) {
-	var version C.int
-	code := C.call_version(function, &version)
-	return int(version), Result(code)
 }

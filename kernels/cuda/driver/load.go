@@ -31,6 +31,7 @@ static void **cuda_table(void) { return nearfar_cuda; }
 static void **cublas_table(void) { return nearfar_cublas; }
 static void enter(void **table, int at, void *function) { table[at] = function; }
 static CUresult call_init(void *init) { return ((CUresult (*)(unsigned))init)(0); }
+static CUresult call_version(void *function, int *version) { return ((CUresult (*)(int *))function)(version); }
 static void *cuda_missing(void) { return nearfar_cuda_missing; }
 static void *cublas_missing(void) { return nearfar_cublas_missing; }
 */
@@ -63,10 +64,13 @@ type Library struct {
 	Err     error     // why there is none
 }
 
-// A Version is that of CUDA, or of one of its libraries. Patch is 0 where it is not known.
+// A Version is that of CUDA, or of one of its libraries. Patch is 0 where it is not known, and all are where none is.
 type Version struct{ Major, Minor, Patch int }
 
 func (v Version) String() string {
+	if v == (Version{}) {
+		return "unknown"
+	}
 	if v.Patch == 0 {
 		return fmt.Sprintf("%d.%d", v.Major, v.Minor)
 	}
@@ -141,19 +145,18 @@ func loadCUDA(getenv func(string) string) *Library {
 // initialise calls the cuInit of a driver, and refuses one that is too old.
 func initialise(handle unsafe.Pointer) (Version, error) {
 	var v Version
-	init := symbol(handle, "cuInit")
-	version := symbol(handle, "cuDriverGetVersion")
-	if init == nil || version == nil {
+	init, getVersion := symbol(handle, "cuInit"), symbol(handle, "cuDriverGetVersion")
+	if init == nil || getVersion == nil {
 		return v, errors.New("no CUDA driver: it has no cuInit or no cuDriverGetVersion")
 	}
-	if code := C.call_init(init); code != 0 {
-		return v, &Error{Call: "cuInit", Code: Result(code), name: loadedName(handle, Result(code))}
+	if code := Result(C.call_init(init)); code != 0 {
+		return v, &Error{Call: "cuInit", Code: code, name: loadedName(handle, code)}
 	}
-	n, code := callVersion(version)
-	if code != 0 {
+	var version C.int
+	if code := Result(C.call_version(getVersion, &version)); code != 0 {
 		return v, &Error{Call: "cuDriverGetVersion", Code: code, name: loadedName(handle, code)}
 	}
-	v = Version{n / 1000, n % 1000 / 10, 0}
+	v = Version{int(version) / 1000, int(version) % 1000 / 10, 0}
 	if v.less(Oldest) {
 		return v, fmt.Errorf("driver too old: it is of CUDA %v, nearfar needs %v or newer", v, Oldest)
 	}

@@ -33,16 +33,15 @@ func driverPlaces(getenv func(string) string) ([]place, error) {
 	}
 	add("usual folder",
 		"/usr/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu/nvidia/current", "/usr/lib64", "/usr/lib64/nvidia",
-		"/usr/local/nvidia/lib64",    // mounted into containers by Kubernetes' device plugin
-		"/run/opengl-driver/lib",     // NixOS
-		"/usr/local/cuda/compat/lib") // images of NVIDIA
+		"/usr/local/nvidia/lib64", // mounted into containers by Kubernetes' device plugin
+		"/run/opengl-driver/lib")  // NixOS
 	add("WSL", "/usr/lib/wsl/lib")
 	for _, variable := range []string{"CUDA_PATH", "CUDA_HOME"} {
 		if root := getenv(variable); root != "" {
 			add(variable, filepath.Join(root, "compat"))
 		}
 	}
-	add("usual folder", "/usr/local/cuda/compat")
+	add("usual folder", "/usr/local/cuda/compat", "/usr/local/cuda/compat/lib")
 	return places, nil
 }
 
