@@ -6,6 +6,8 @@ package driver
 import "C"
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -91,6 +93,7 @@ func Available() error {
 
 // A Report is all that there is to say when somebody asks why a GPU is not used.
 type Report struct {
+	Module       string // the kernel's part of the driver, in its own words; empty where it is not loaded
 	Driver, BLAS Library
 	Devices      []Device
 	Err          error // why none of them can be used, as Available says it
@@ -98,18 +101,30 @@ type Report struct {
 
 // Inspect opens both libraries and reports on them and on the GPUs.
 func Inspect() Report {
-	r := Report{Driver: *openCUDA(), Err: Available()}
-	r.BLAS = Library{Name: "libcublas", Err: OpenBLAS()}
-	if r.Driver.Err == nil {
-		r.BLAS = *openBLAS()
-		r.Devices, _ = Devices() // its error is in r.Err
+	r := Report{Module: module(), Driver: *openCUDA(), Err: Available()}
+	if r.Driver.Err != nil {
+		r.BLAS = Library{Name: "libcublas", Err: errors.New("not looked for without a driver")}
+		return r
 	}
+	r.BLAS = *openBLAS()
+	r.Devices, _ = Devices() // its error is in r.Err
 	return r
+}
+
+// module reads what the kernel's module says of itself. WSL has none.
+func module() string {
+	text, err := os.ReadFile("/proc/driver/nvidia/version")
+	if err != nil {
+		return ""
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return strings.Join(strings.Fields(strings.TrimPrefix(line, "NVRM version:")), " ")
 }
 
 // String is the report in lines, for a terminal.
 func (r Report) String() string {
 	var b strings.Builder
+	fmt.Fprintf(&b, "kernel module: %s\n", cmp.Or(r.Module, "none loaded (no /proc/driver/nvidia/version)"))
 	for _, lib := range []Library{r.Driver, r.BLAS} {
 		if lib.Err == nil {
 			fmt.Fprintf(&b, "%s: %s, version %v\n", lib.Name, lib.File, lib.Version)

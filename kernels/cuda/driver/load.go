@@ -165,12 +165,17 @@ func initialise(handle unsafe.Pointer) (Version, error) {
 
 func loadBLAS(getenv func(string) string) *Library {
 	lib := &Library{Name: "libcublas"}
-	places, err := blasPlaces(getenv, openCUDA().Version.Major)
+	driver := openCUDA().Version
+	places, err := blasPlaces(getenv, driver.Major)
 	if err != nil {
 		lib.Err = err
 		return lib
 	}
 	for _, p := range places {
+		if tooNew(p, driver.Major) {
+			lib.Tried = append(lib.Tried, Attempt{p.path, p.from, fmt.Errorf("newer than the driver, which is of CUDA %v", driver)})
+			continue
+		}
 		if lt := filepath.Join(filepath.Dir(p.path), strings.Replace(filepath.Base(p.path), "libcublas", "libcublasLt", 1)); filepath.IsAbs(lt) {
 			open(lt) // libcublas wants it, and in a wheel does not say where it is; where it is not here, libcublas says so itself
 		}
@@ -191,7 +196,7 @@ func loadBLAS(getenv func(string) string) *Library {
 		}
 		return lib
 	}
-	lib.Err = lib.notFound("libcublas.so."+majors(openCUDA().Version.Major), "cuBLAS", blasVariable)
+	lib.Err = lib.notFound("libcublas.so."+majors(driver.Major), "cuBLAS", blasVariable)
 	return lib
 }
 

@@ -162,7 +162,7 @@ func TestUnopened(t *testing.T) {
 func TestWithoutDriver(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "libcuda.so.1")
 	got := inProcess(t, "inspect", driverVariable+"="+missing)
-	wants(t, got, "libcuda: "+driverVariable+"="+missing+": no such file or directory\n", "no GPU is used: ", "libcublas: ")
+	wants(t, got, "libcuda: "+driverVariable+"="+missing+": no such file or directory\n", "no GPU is used: ", "libcublas: not looked for without a driver\n", "kernel module: ")
 
 	got = inProcess(t, "inspect", driverVariable+"="+filepath.Dir(missing))
 	wants(t, got, "the folder has no libcuda.so.1")

@@ -20,6 +20,9 @@ const (
 // the system's folders.
 type place struct{ path, from string }
 
+// blasName is the name of a major version of cuBLAS.
+func blasName(major int) string { return fmt.Sprintf("libcublas.so.%d", major) }
+
 // driverPlaces returns where libcuda.so.1 may be, in the order in which it is tried. A toolkit has no driver, except for the package
 // cuda-compat, which replaces an older one on a data centre's GPUs and fails on others: so that comes last. The libcuda.so in a toolkit's
 // folder stubs is for linking and is never tried.
@@ -45,15 +48,18 @@ func driverPlaces(getenv func(string) string) ([]place, error) {
 	return places, nil
 }
 
-// blasPlaces returns where cuBLAS may be, in the order in which it is tried: in each place 13, then 12, then 11, without those that are newer
-// than the driver's CUDA, which it cannot run.
+// blasPlaces returns where cuBLAS may be, in the order in which it is tried: in each place 13, then 12, then 11. A driver cannot run one that
+// is newer than its CUDA: where there is a choice those are left out, and a file is among the places all the same, for the report.
 func blasPlaces(getenv func(string) string, driver int) ([]place, error) {
-	var names []string
-	for major := min(driver, newestBLAS); major >= oldestBLAS; major-- {
-		names = append(names, fmt.Sprintf("libcublas.so.%d", major))
+	var names, usable []string
+	for major := newestBLAS; major >= oldestBLAS; major-- {
+		names = append(names, blasName(major))
+		if major <= driver {
+			usable = append(usable, blasName(major))
+		}
 	}
 	if named := getenv(blasVariable); named != "" {
-		return namedPlaces(named, blasVariable, names)
+		return namedPlaces(named, blasVariable, usable)
 	}
 	var places []place
 	add := func(from string, folders ...string) {
@@ -64,7 +70,7 @@ func blasPlaces(getenv func(string) string, driver int) ([]place, error) {
 			add(variable, toolkit(root)...)
 		}
 	}
-	for _, name := range names {
+	for _, name := range usable {
 		places = append(places, place{name, "library path"})
 	}
 	add("usual folder", toolkit("/usr/local/cuda")...)
@@ -135,6 +141,16 @@ func underlying(err error) error {
 		return e.Err // the path is in the message already
 	}
 	return err
+}
+
+// tooNew says whether a place has a cuBLAS that is newer than the driver's CUDA.
+func tooNew(p place, driver int) bool {
+	for major := max(driver, oldestBLAS-1) + 1; major <= newestBLAS; major++ {
+		if filepath.Base(p.path) == blasName(major) && p.from != blasVariable {
+			return true
+		}
+	}
+	return false
 }
 
 // majors names the versions of cuBLAS that a driver runs, as 12 or 11.
