@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// OldestCapability is that of the oldest GPUs that the kernels are compiled for (Volta).
-var OldestCapability = Version{7, 0, 0}
+// oldestCapability is that of the oldest GPUs that the kernels are compiled for (Volta).
+var oldestCapability = Version{7, 0, 0}
 
 // A Device is what the driver says of a GPU.
 type Device struct {
@@ -39,8 +39,8 @@ func Devices() ([]Device, error) {
 	for i := range devices {
 		d := &devices[i]
 		d.Index = i
-		if d.Err = d.ask(); d.Err == nil && d.Capability.less(OldestCapability) {
-			d.Err = fmt.Errorf("too old: its compute capability is %v, the kernels need %v", d.Capability, OldestCapability)
+		if d.Err = d.ask(); d.Err == nil && d.Capability.less(oldestCapability) {
+			d.Err = fmt.Errorf("too old: its compute capability is %v, the kernels need %v", d.Capability, oldestCapability)
 		}
 	}
 	return devices, nil

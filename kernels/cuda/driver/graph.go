@@ -6,7 +6,7 @@ package driver
 import "C"
 
 import (
-	"errors"
+	"fmt"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -52,13 +52,13 @@ func Capture(s cu.Stream, mode CaptureMode, record func() error) (*Graph, error)
 	if failed := end(); err == nil {
 		err = failed
 	} else if failed != nil {
-		err = errors.Join(err, failed)
+		err = fmt.Errorf("%w; %w", err, failed)
 	}
 	if err != nil {
 		return nil, err
 	}
 	g := new(Graph)
-	if err := check("cuGraphInstantiate", C.cuGraphInstantiateWithFlags(&g.exec, captured, 0)); err != nil {
+	if err := check("cuGraphInstantiateWithFlags", C.cuGraphInstantiateWithFlags(&g.exec, captured, 0)); err != nil {
 		return nil, err
 	}
 	return g, nil

@@ -82,8 +82,8 @@ func (v Version) less(w Version) bool {
 	return v.Major < w.Major || v.Major == w.Major && v.Minor < w.Minor
 }
 
-// Oldest is the oldest driver that will do: CUDA 11.4 brought cuGraphInstantiateWithFlags.
-var Oldest = Version{11, 4, 0}
+// oldestDriver is the oldest that will do: CUDA 11.4 brought cuGraphInstantiateWithFlags.
+var oldestDriver = Version{11, 4, 0}
 
 // The libraries that are in use. The functions of a process are one set, so these are its globals; each is written once.
 var (
@@ -157,8 +157,8 @@ func initialise(handle unsafe.Pointer) (Version, error) {
 		return v, &Error{Call: "cuDriverGetVersion", Code: code, name: loadedName(handle, code)}
 	}
 	v = Version{int(version) / 1000, int(version) % 1000 / 10, 0}
-	if v.less(Oldest) {
-		return v, fmt.Errorf("driver too old: it is of CUDA %v, nearfar needs %v or newer", v, Oldest)
+	if v.less(oldestDriver) {
+		return v, fmt.Errorf("driver too old: it is of CUDA %v, nearfar needs %v or newer", v, oldestDriver)
 	}
 	return v, nil
 }

@@ -8,7 +8,8 @@
 // header maps a plain name to the newest version of the function, so that cu compiled with CUDA 12 imports cuGraphAddKernelNode_v2 where
 // with 11.8 it imports cuGraphAddKernelNode.
 //
-//	go run ./gen -import /usr/local/cuda-11.8/include /usr/local/cuda-12.9/include /usr/local/cuda-13.0/include
+//	T=/usr/local/cuda
+//	go run ./gen -import $T-11.8/include $T-12.9/include $T-13.0/include:$T-13.0/include/cccl
 //
 // Run it in the folder of package driver.
 package main
