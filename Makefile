@@ -5,10 +5,16 @@
 # make lint   gofmt, go vet, staticcheck
 # make gen    the assembly of kernels/cpu from its generator
 # make ci     everything that must hold of a commit
+#
+# With CUDA, on linux/amd64 with a C compiler (kernels/cuda/toolkit says which toolkit is used):
+#
+# make gpu            bin/trainer with the CUDA device; it needs no NVIDIA library to start
+# make test-gpu       what needs the tag gpu, and no GPU
+# make cuda-toolkit   NVIDIA's compiler and headers into .cuda, for where there are none
 
 STATICCHECK := $(shell sed -n 's/^staticcheck=\([^ ]*\).*/\1/p' .ci/run)
 
-.PHONY: build test race bench lint gen ci clean
+.PHONY: build test race bench lint gen ci clean gpu test-gpu cuda-toolkit
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
 
@@ -31,6 +37,15 @@ gen:
 
 ci:
 	.ci/run
+
+gpu:
+	flags=$$(kernels/cuda/toolkit cflags) && CGO_ENABLED=1 CGO_CFLAGS=$$flags go build -tags gpu -trimpath -o bin/ ./cmd/...
+
+test-gpu:
+	flags=$$(kernels/cuda/toolkit cflags) && CGO_ENABLED=1 CGO_CFLAGS=$$flags go test -tags gpu ./kernels/cuda/...
+
+cuda-toolkit:
+	kernels/cuda/toolkit fetch
 
 clean:
 	rm -rf bin

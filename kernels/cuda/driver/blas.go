@@ -1,0 +1,233 @@
+//go:build gpu && linux && amd64 && cgo
+
+package driver
+
+/*
+#include "api.h"
+
+// Device addresses are integers in Go.
+static cublasStatus_t set_workspace(cublasHandle_t h, uintptr_t data, size_t bytes) { return cublasSetWorkspace_v2(h, (void *)data, bytes); }
+
+// alpha and beta are read from host memory before a call returns.
+static cublasStatus_t sgemm(cublasHandle_t h, int ta, int tb, int m, int n, int k, float alpha, uintptr_t a, int lda, uintptr_t b, int ldb,
+		float beta, uintptr_t c, int ldc) {
+	return cublasSgemm_v2(h, ta, tb, m, n, k, &alpha, (void *)a, lda, (void *)b, ldb, &beta, (void *)c, ldc);
+}
+
+static cublasStatus_t gemm_ex(cublasHandle_t h, int ta, int tb, int m, int n, int k, float alpha, uintptr_t a, int typea, int lda,
+		uintptr_t b, int typeb, int ldb, float beta, uintptr_t c, int typec, int ldc, int compute) {
+	return cublasGemmEx(h, ta, tb, m, n, k, &alpha, (void *)a, typea, lda, (void *)b, typeb, ldb, &beta, (void *)c, typec, ldc, compute,
+		CUBLAS_GEMM_DEFAULT);
+}
+
+static cublasStatus_t gemm_batched(cublasHandle_t h, int ta, int tb, int m, int n, int k, float alpha, uintptr_t a, int typea, int lda,
+		long long stridea, uintptr_t b, int typeb, int ldb, long long strideb, float beta, uintptr_t c, int typec, int ldc, long long stridec,
+		int batches, int compute) {
+	return cublasGemmStridedBatchedEx(h, ta, tb, m, n, k, &alpha, (void *)a, typea, lda, stridea, (void *)b, typeb, ldb, strideb, &beta,
+		(void *)c, typec, ldc, stridec, batches, compute, CUBLAS_GEMM_DEFAULT);
+}
+*/
+import "C"
+
+import (
+	"fmt"
+	"math"
+	"unsafe"
+
+	"gorgonia.org/cu"
+)
+
+// A Status is what a function of cuBLAS returns, where it is not 0.
+type Status int
+
+var statuses = map[Status]struct{ name, meaning string }{
+	1:  {"NOT_INITIALIZED", "cuBLAS is not open, or could not start on this GPU"},
+	3:  {"ALLOC_FAILED", "the device has not enough free memory for its workspace"},
+	7:  {"INVALID_VALUE", "a size or a leading dimension is out of range"},
+	8:  {"ARCH_MISMATCH", "this GPU cannot compute it"},
+	11: {"MAPPING_ERROR", "device memory could not be accessed"},
+	13: {"EXECUTION_FAILED", "a kernel could not be launched, or failed"},
+	14: {"INTERNAL_ERROR", "a call inside of cuBLAS failed"},
+	15: {"NOT_SUPPORTED", "this combination of types is not supported"},
+	16: {"LICENSE_ERROR", "cuBLAS refused its licence"},
+}
+
+func (s Status) Error() string {
+	if known, ok := statuses[s]; ok {
+		return fmt.Sprintf("CUBLAS_STATUS_%s (%d): %s", known.name, int(s), known.meaning)
+	}
+	return fmt.Sprintf("status %d of cuBLAS", int(s))
+}
+
+// A BLASError is a call of cuBLAS that failed.
+type BLASError struct {
+	Call   string // cublasSgemm
+	Status Status
+}
+
+func (e *BLASError) Error() string { return e.Call + ": " + e.Status.Error() }
+func (e *BLASError) Unwrap() error { return e.Status }
+
+func checkBLAS(call string, s C.cublasStatus_t) error {
+	if s == 0 {
+		return nil
+	}
+	return &BLASError{call, Status(s)}
+}
+
+// BLAS computes with cuBLAS in the context in which it was made.
+type BLAS struct{ handle C.cublasHandle_t }
+
+// NewBLAS opens cuBLAS and makes a handle in the current context, which allocates device memory.
+func NewBLAS() (*BLAS, error) {
+	if err := OpenBLAS(); err != nil {
+		return nil, err
+	}
+	b := new(BLAS)
+	if err := checkBLAS("cublasCreate", C.cublasCreate_v2(&b.handle)); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Close waits for the device and frees the handle.
+func (b *BLAS) Close() error {
+	handle := b.handle
+	b.handle = nil
+	if handle == nil {
+		return nil
+	}
+	return checkBLAS("cublasDestroy", C.cublasDestroy_v2(handle))
+}
+
+// SetStream puts what follows into a stream, and gives up a workspace that was set.
+func (b *BLAS) SetStream(s cu.Stream) error {
+	return checkBLAS("cublasSetStream", C.cublasSetStream_v2(b.handle, C.CUstream(unsafe.Pointer(s.C()))))
+}
+
+// SetWorkspace gives cuBLAS device memory to compute in, aligned to 256 bytes; NVIDIA recommends 32 MiB from compute capability 9.0 on and 4 MiB
+// before. With it a capture allocates nothing, and the address that a graph keeps is the caller's. Call it behind SetStream.
+func (b *BLAS) SetWorkspace(data cu.DevicePtr, bytes int64) error {
+	return checkBLAS("cublasSetWorkspace", C.set_workspace(b.handle, C.uintptr_t(data), C.size_t(bytes)))
+}
+
+// A MathMode says how SGEMM computes.
+type MathMode int
+
+// Pedantic is float32 throughout, in the algorithms of old; TF32 lets products be rounded to tf32 (10 bits of mantissa).
+const (
+	DefaultMath  MathMode = 0
+	PedanticMath MathMode = 2
+	TF32Math     MathMode = 3
+)
+
+// SetMathMode sets how SGEMM computes; Gemm says so itself.
+func (b *BLAS) SetMathMode(mode MathMode) error {
+	return checkBLAS("cublasSetMathMode", C.cublasSetMathMode(b.handle, C.int(mode)))
+}
+
+// A Type is that of a matrix's elements (cudaDataType).
+type Type int
+
+// The types of training.
+const (
+	Float32  Type = 0
+	Float16  Type = 2
+	BFloat16 Type = 14
+)
+
+// A Compute is the precision of a Gemm's products; sums are float32 (cublasComputeType_t).
+type Compute int
+
+// Products of float32 matrices can be rounded; those of 16-bit matrices are exact in float32.
+const (
+	Compute32F         Compute = 68
+	Compute32FPedantic Compute = 69
+	Compute32FFast16F  Compute = 74
+	Compute32FFast16BF Compute = 75
+	Compute32FFastTF32 Compute = 77
+)
+
+// A Matrix is row-major on the device.
+type Matrix struct {
+	Data       cu.DevicePtr
+	Stride     int   // elements from the start of a row to the start of the next, as stored
+	Transposed bool  // it is the transposed of what is stored that is multiplied; not for a result
+	Type       Type  // of the elements; SGEMM takes float32 only
+	Batch      int64 // elements from a matrix of a batch to the next; 0 uses one matrix for all
+}
+
+// A Product is C = alpha A B + beta C with A [m, k], B [k, n], C [m, n], in each of Batches where that is above 0.
+type Product struct {
+	M, N, K     int
+	Alpha, Beta float32
+	A, B, C     Matrix
+	Compute     Compute // Gemm's
+	Batches     int     // Gemm's
+}
+
+// SGEMM is the product of float32 matrices, in the precision of SetMathMode (cublasSgemm).
+func (b *BLAS) SGEMM(p Product) error {
+	if p.A.Type != Float32 || p.B.Type != Float32 || p.C.Type != Float32 || p.Batches > 0 {
+		return fmt.Errorf("SGEMM: only for float32, without batches")
+	}
+	if err := p.valid(); err != nil || p.M == 0 || p.N == 0 {
+		return err
+	}
+	// Row-major C is column-major C', and C' = B' A': the operands change places, and each is transposed or not as it says.
+	return checkBLAS("cublasSgemm", C.sgemm(b.handle, p.B.operation(), p.A.operation(), C.int(p.N), C.int(p.M), C.int(p.K),
+		C.float(p.Alpha), p.B.data(), C.int(p.B.Stride), p.A.data(), C.int(p.A.Stride),
+		C.float(p.Beta), p.C.data(), C.int(p.C.Stride)))
+}
+
+// Gemm is the product of matrices of types that may differ (cublasGemmEx, cublasGemmStridedBatchedEx).
+func (b *BLAS) Gemm(p Product) error {
+	if err := p.valid(); err != nil || p.M == 0 || p.N == 0 {
+		return err
+	}
+	if p.Batches > 0 {
+		return checkBLAS("cublasGemmStridedBatchedEx", C.gemm_batched(b.handle, p.B.operation(), p.A.operation(), C.int(p.N), C.int(p.M), C.int(p.K),
+			C.float(p.Alpha), p.B.data(), C.int(p.B.Type), C.int(p.B.Stride), C.longlong(p.B.Batch),
+			p.A.data(), C.int(p.A.Type), C.int(p.A.Stride), C.longlong(p.A.Batch),
+			C.float(p.Beta), p.C.data(), C.int(p.C.Type), C.int(p.C.Stride), C.longlong(p.C.Batch), C.int(p.Batches), C.int(p.Compute)))
+	}
+	return checkBLAS("cublasGemmEx", C.gemm_ex(b.handle, p.B.operation(), p.A.operation(), C.int(p.N), C.int(p.M), C.int(p.K),
+		C.float(p.Alpha), p.B.data(), C.int(p.B.Type), C.int(p.B.Stride), p.A.data(), C.int(p.A.Type), C.int(p.A.Stride),
+		C.float(p.Beta), p.C.data(), C.int(p.C.Type), C.int(p.C.Stride), C.int(p.Compute)))
+}
+
+func (m Matrix) data() C.uintptr_t { return C.uintptr_t(m.Data) }
+
+func (m Matrix) operation() C.int {
+	if m.Transposed {
+		return C.CUBLAS_OP_T
+	}
+	return C.CUBLAS_OP_N
+}
+
+// valid holds a product to cuBLAS's 32-bit sizes and to strides that hold a row.
+func (p *Product) valid() error {
+	for _, n := range []int{p.M, p.N, p.K, p.A.Stride, p.B.Stride, p.C.Stride, p.Batches} {
+		if n < 0 || n > math.MaxInt32 {
+			return fmt.Errorf("product of [%d, %d] and [%d, %d]: %d is no size for cuBLAS", p.M, p.K, p.K, p.N, n)
+		}
+	}
+	if p.C.Transposed {
+		return fmt.Errorf("product of [%d, %d] and [%d, %d]: the result cannot be transposed", p.M, p.K, p.K, p.N)
+	}
+	for _, m := range []struct {
+		name          string
+		matrix        Matrix
+		rows, columns int
+	}{{"A", p.A, p.M, p.K}, {"B", p.B, p.K, p.N}, {"C", p.C, p.M, p.N}} {
+		stored := m.columns
+		if m.matrix.Transposed {
+			stored = m.rows
+		}
+		if m.matrix.Stride < max(stored, 1) {
+			return fmt.Errorf("product of [%d, %d] and [%d, %d]: a row of %s as stored has %d elements, its stride is %d",
+				p.M, p.K, p.K, p.N, m.name, stored, m.matrix.Stride)
+		}
+	}
+	return nil
+}
