@@ -1,0 +1,7 @@
+package cuda
+
+import "nearfar/kernels"
+
+func (c *call) normaliseRows(k kernels.NormaliseRows) { c.decline() }
+
+func (c *call) normaliseRowsGrad() { c.decline() }
