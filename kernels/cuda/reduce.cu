@@ -7,7 +7,7 @@
 //	log_sum_exps  ln sum of e^x, about a running maximum
 //	all_finite    1 where no x is NaN or infinite, else 0
 //
-// Reads each element once: 4 bytes; 1 or 2 FLOPs, for log_sum_exps 5/4 exponentials. reduce.go brings any set of axes to this form, and few outputs
+// Reads each element once: 4 bytes; 1 or 2 FLOPs, for log_sum_exps 5/4 to 2 exponentials. reduce.go brings any set of axes to this form, and few outputs
 // of much input to two launches: parts of `along` whose number is fixed by the shape, and the same over the parts' results. Chosen by shape:
 //
 //	rows      inner 1, short: a warp a row, or as few lanes of it as the row has vectors

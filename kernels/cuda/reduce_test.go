@@ -13,8 +13,8 @@ func TestReductionsOfATrainingStep(t *testing.T) {
 	for _, c := range []struct {
 		k        kernels.Reduce
 		shape    []int
-		launches []string // "kernel blocks at least"
-		blocks   []int
+		launches []string
+		blocks   []int // at least
 	}{
 		{kernels.Reduce{Op: kernels.AllFinite, Axes: kernels.AllAxes}, []int{69_716, 64}, []string{"reduce_runs_all_finite4", "reduce_rows_smallest4"},
 			[]int{500, 1}},
@@ -49,7 +49,7 @@ func TestReductionsOfATrainingStep(t *testing.T) {
 	}
 }
 
-// K up to 128 reads a row once, whatever its length; so does no path need scratch that grows with the columns.
+// K up to 128 reads a row once, and no K needs scratch that grows with the columns or with all the rows.
 func TestTopKOfAFullRanking(t *testing.T) {
 	for _, k := range []int{1, 20, 100, 128, 1000, 5000} {
 		in := []kernels.Desc{kernels.Of(kernels.Float32, 2048, 1_000_000)}

@@ -1,7 +1,7 @@
 // Softmax along rows: p_j = m_j e^(z_j) / sum over k of m_k e^(z_k), Z [rows, d], mask M [rows, d] of 0 and other numbers, or none (null). A row in
 // which nothing takes part is zero.
 //
-// Reads z, and m, twice, the second time out of a cache, and writes p: 8 bytes of memory an element, 12 with a mask; 9/4 exponentials. Rows of up to
+// Reads z, and m, twice, the second time out of a cache, and writes p: 8 bytes of memory an element, 12 with a mask; 9/4 to 3 exponentials. Rows of up to
 // 1024 get a warp, or as few lanes as they have vectors; longer ones a block. The sum is about a running maximum, so that logits of any size do.
 #include "fold.h"
 

@@ -37,13 +37,12 @@ __device__ __forceinline__ void sort_keys(Key *keys, int64_t n) {
   }
 }
 
-// sort_counted sorts the first n of a buffer that has room up to the next power of 2, and returns that.
-__device__ __forceinline__ int64_t sort_counted(Key *keys, int64_t n) {
-  int64_t room = 1;
-  while (room < n) room *= 2;
-  for (int64_t i = n + threadIdx.x; i < room; i += blockDim.x) keys[i] = 0;
-  sort_keys(keys, room);
-  return room;
+// sort_counted sorts the first n of a buffer that has room up to the next power of 2.
+__device__ __forceinline__ void sort_counted(Key *keys, int64_t n) {
+  int64_t power = 1;
+  while (power < n) power *= 2;
+  for (int64_t i = n + threadIdx.x; i < power; i += blockDim.x) keys[i] = 0;
+  sort_keys(keys, power);
 }
 
 __device__ __forceinline__ void write_row(const Key *keys, int k, const float *__restrict__ x, float *__restrict__ value, int *__restrict__ index) {
@@ -83,6 +82,7 @@ __device__ __forceinline__ void top_filtered(unsigned columns, int k, const floa
   x += (int64_t)blockIdx.x * columns, value += (int64_t)blockIdx.x * k, index += (int64_t)blockIdx.x * k;
   Key best = 0;
   float v[4];
+#pragma unroll 4
   for (unsigned first = 0; first < columns && first < ahead; first += chunk) {
     Four<Vector>::load(v, x, first, columns);
 #pragma unroll
