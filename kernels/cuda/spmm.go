@@ -34,8 +34,9 @@ func (c *call) spmm(k kernels.SpMM) {
 		c.launch("spmm_owners", over(int64(rows), threads), threads, int64(rows), piece, beg.At, end.At, owner)
 	}
 	perBlock := min(max(rows/4096, 8), 32) // enough blocks for any GPU, and as few that wait for their last row
-	c.launch(fmt.Sprintf("%s_%d", kernel, 1<<logLanes(d)), slots+over(int64(rows), int64(perBlock)), threads, rows, perBlock, slots, piece, owner, beg.At, end.At, col.At,
-		rowScale, colScale, val, x.At, d, y.At, partial)
+	blocks := slots + over(int64(rows), int64(perBlock))
+	c.launch(fmt.Sprintf("%s_%d", kernel, 1<<logLanes(d)), blocks, threads, rows, perBlock, slots, piece, owner, beg.At, end.At, col.At, rowScale, colScale,
+		val, x.At, d, y.At, partial)
 	if slots > 0 {
 		hubs, _ := fours("spmm_hubs", x.Desc.Cols())
 		c.launch(hubs, slots, 64, piece, owner, beg.At, end.At, rowScale, partial, d, y.At)
