@@ -27,7 +27,13 @@ var (
 	_ engine.Stager = (*Device)(nil)
 )
 
-// Open opens a GPU, as the driver numbers them.
+// Built says whether this build has a CUDA device at all.
+const Built = true
+
+// Any asks Open for the first GPU that can be used.
+const Any = device.Any
+
+// Open opens a GPU, as the driver numbers them, or Any.
 func Open(index int) (engine.Device, error) {
 	gpu, err := device.Open(index)
 	if err != nil {
