@@ -24,13 +24,13 @@ func TestFailedKernel(t *testing.T) {
 		where  string
 		number int
 	}{
-		"a kernel": {func(k *toy) { k.code[1].Work.Steps[0].(*cuda.Launch).Args[2].Bits = 1 << 20 }, nil, "dot, row_dot<<<[1 1 1], 256, 0>>>, or product, clear of 160 bytes, or product, product [5 x 8] [8 x 8] x 1: cuStreamSynchronize: CUDA_ERROR_ILLEGAL_ADDRESS (700)", 1},
+		"a kernel": {func(k *toy) { k.code[1].Work.Steps[0].(*cuda.Launch).Args[2].Bits = 1 << 20 }, nil, "dot: row_dot<<<[1 1 1], 256, 0>>>, or directly behind it in product: clear of 160 bytes or in product: product [5 x 8] [8 x 8] x 1: cuStreamSynchronize: CUDA_ERROR_ILLEGAL_ADDRESS (700)", 1},
 		"a product": {nil, func(d *Device, k *toy) error { return d.Free(k.m) },
-			"dot, row_dot<<<[1 1 1], 256, 0>>>, or product, clear of 160 bytes, or product, product [5 x 8] [8 x 8] x 1: cuStreamSynchronize: ", 1},
+			"dot: row_dot<<<[1 1 1], 256, 0>>>, or directly behind it in product: clear of 160 bytes or in product: product [5 x 8] [8 x 8] x 1: cuStreamSynchronize: ", 1},
 		"no kernel yet": {func(k *toy) {
 			k.code = append([]Instruction{{Name: "first", Work: cuda.Work{Steps: []cuda.Step{&cuda.Clear{At: k.sum, Bytes: 4}}}}}, k.code...)
 		}, func(d *Device, k *toy) error { return d.Free(k.sum) },
-			"before the first kernel, or first, clear of 4 bytes: cuStreamSynchronize: ", -1},
+			"before the first kernel began, in first: clear of 4 bytes: cuStreamSynchronize: ", -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := e.Live()
