@@ -74,7 +74,10 @@ func (d *Device) Alloc(bytes int64, what string) (engine.Mem, error) {
 // Staging gives pinned memory.
 func (d *Device) Staging(bytes int64, what string) ([]byte, func() error, error) {
 	b, err := d.gpu.AllocHost(bytes, what)
-	return b, func() error { return d.gpu.FreeHost(b) }, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return b, func() error { return d.gpu.FreeHost(b) }, nil
 }
 
 // Close frees whatever of the GPU is left.

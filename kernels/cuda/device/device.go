@@ -76,7 +76,7 @@ func Open(index int) (*Device, error) {
 	}
 	go d.serve(d.jobs)
 	if err := d.do(d.open); err != nil {
-		return nil, errors.Join(fmt.Errorf("GPU %d (%s): %w", gpu.Index, gpu.Name, err), d.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", label(gpu), err), d.Close())
 	}
 	return d, nil
 }
@@ -91,7 +91,7 @@ func find(index int) (driver.Device, error) {
 	for _, g := range gpus {
 		switch {
 		case g.Index == index && g.Err != nil:
-			return g, fmt.Errorf("GPU %d (%s): %w", index, g.Name, g.Err)
+			return g, fmt.Errorf("%s: %w", label(g), g.Err)
 		case g.Index == index, index == Any && g.Err == nil:
 			return g, nil
 		}
@@ -103,11 +103,18 @@ func find(index int) (driver.Device, error) {
 	return driver.Device{}, fmt.Errorf("there is no GPU %d: the driver shows %s", index, strings.Join(names, ", "))
 }
 
+func label(g driver.Device) string {
+	if g.Name == "" {
+		return fmt.Sprintf("GPU %d", g.Index)
+	}
+	return fmt.Sprintf("GPU %d (%s)", g.Index, g.Name)
+}
+
 func (d *Device) serve(jobs <-chan func() error) {
 	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 	defer close(d.ended)
 	for job := range jobs {
-		d.results <- job()
+		d.results <- d.note(job())
 	}
 }
 
@@ -197,7 +204,7 @@ func (d *Device) openBLAS() (err error) {
 
 // finish waits for the stream. An error is one of the work in it.
 func (d *Device) finish() error {
-	return d.note(driver.Call("cuStreamSynchronize", d.stream.Synchronize()))
+	return driver.Call("cuStreamSynchronize", d.stream.Synchronize())
 }
 
 // Close frees everything and ends the goroutine. A second time it does nothing.

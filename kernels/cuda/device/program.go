@@ -44,8 +44,7 @@ type Program struct {
 func (d *Device) Load(code []Instruction, o Options) (*Program, error) {
 	p := &Program{device: d}
 	p.once = p.step
-	err := d.do(func() error { return d.note(p.load(code, o)) })
-	if err != nil {
+	if err := d.do(func() error { return p.load(code, o) }); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -193,7 +192,7 @@ func (p *Program) located(err error) error {
 func (p *Program) Profile() (times []time.Duration, err error) {
 	err = p.device.do(func() (err error) {
 		times, err = p.profile()
-		return p.device.note(err)
+		return err
 	})
 	return times, err
 }
@@ -248,6 +247,6 @@ func (p *Program) Close() error {
 		}
 		p.closed = true
 		delete(p.device.programs, p)
-		return p.device.note(p.graph.Destroy())
+		return p.graph.Destroy()
 	})
 }
