@@ -27,7 +27,13 @@ var (
 	_ engine.Stager = (*Device)(nil)
 )
 
-// Open opens a GPU, as the driver numbers them.
+// Built says whether this build has a CUDA device at all.
+const Built = true
+
+// Any asks Open for the first GPU that can be used.
+const Any = device.Any
+
+// Open opens a GPU, as the driver numbers them, or Any.
 func Open(index int) (engine.Device, error) {
 	gpu, err := device.Open(index)
 	if err != nil {
@@ -68,7 +74,10 @@ func (d *Device) Alloc(bytes int64, what string) (engine.Mem, error) {
 // Staging gives pinned memory.
 func (d *Device) Staging(bytes int64, what string) ([]byte, func() error, error) {
 	b, err := d.gpu.AllocHost(bytes, what)
-	return b, func() error { return d.gpu.FreeHost(b) }, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return b, func() error { return d.gpu.FreeHost(b) }, nil
 }
 
 // Close frees whatever of the GPU is left.

@@ -39,7 +39,7 @@ type Device struct {
 	failed    error // what made the context unusable
 	context   cu.CUContext
 	stream    cu.Stream
-	module    cu.Module
+	modules   map[string]cu.Module // by the image's name
 	functions map[string]*function
 	blas      *driver.BLAS
 	progress  []byte // pinned; what every kernel writes its mark into
@@ -54,7 +54,10 @@ type About struct {
 	BLAS driver.Version
 }
 
-// Open makes a context on a GPU, as the driver numbers them.
+// Any asks Open for the first GPU that can be used.
+const Any = -1
+
+// Open makes a context on a GPU, as the driver numbers them, or on Any.
 func Open(index int) (*Device, error) {
 	gpu, err := find(index)
 	if err != nil {
@@ -65,6 +68,7 @@ func Open(index int) (*Device, error) {
 		jobs:      make(chan func() error),
 		results:   make(chan error),
 		ended:     make(chan struct{}),
+		modules:   map[string]cu.Module{},
 		functions: map[string]*function{},
 		memory:    map[cuda.Ptr]use{},
 		pinned:    map[*byte]use{},
@@ -72,7 +76,7 @@ func Open(index int) (*Device, error) {
 	}
 	go d.serve(d.jobs)
 	if err := d.do(d.open); err != nil {
-		return nil, errors.Join(fmt.Errorf("GPU %d (%s): %w", index, gpu.Name, err), d.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", label(gpu), err), d.Close())
 	}
 	return d, nil
 }
@@ -83,27 +87,34 @@ func find(index int) (driver.Device, error) {
 	if err != nil {
 		return driver.Device{}, err
 	}
-	if index >= 0 && index < len(gpus) {
-		if gpus[index].Err != nil {
-			return driver.Device{}, fmt.Errorf("GPU %d (%s): %w", index, gpus[index].Name, gpus[index].Err)
+	var names []string
+	for _, g := range gpus {
+		switch {
+		case g.Index == index && g.Err != nil:
+			return g, fmt.Errorf("%s: %w", label(g), g.Err)
+		case g.Index == index, index == Any && g.Err == nil:
+			return g, nil
 		}
-		return gpus[index], nil
+		names = append(names, fmt.Sprintf("%d (%s)", g.Index, g.Name))
 	}
 	if err := driver.Available(); err != nil {
 		return driver.Device{}, err
 	}
-	var names []string
-	for _, g := range gpus {
-		names = append(names, fmt.Sprintf("%d (%s)", g.Index, g.Name))
-	}
 	return driver.Device{}, fmt.Errorf("there is no GPU %d: the driver shows %s", index, strings.Join(names, ", "))
+}
+
+func label(g driver.Device) string {
+	if g.Name == "" {
+		return fmt.Sprintf("GPU %d", g.Index)
+	}
+	return fmt.Sprintf("GPU %d (%s)", g.Index, g.Name)
 }
 
 func (d *Device) serve(jobs <-chan func() error) {
 	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 	defer close(d.ended)
 	for job := range jobs {
-		d.results <- job()
+		d.results <- d.note(job())
 	}
 }
 
@@ -149,9 +160,6 @@ func (d *Device) open() (err error) {
 	if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
 		return driver.Call("cuStreamCreate", err)
 	}
-	if d.module, err = cu.LoadData(image); err != nil {
-		return fmt.Errorf("the kernels: %w", driver.Call("cuModuleLoadData", err))
-	}
 	if d.progress, err = driver.AllocHost(64, driver.Portable); err != nil {
 		return fmt.Errorf("the kernels' marks: %w", err)
 	}
@@ -196,7 +204,7 @@ func (d *Device) openBLAS() (err error) {
 
 // finish waits for the stream. An error is one of the work in it.
 func (d *Device) finish() error {
-	return d.note(driver.Call("cuStreamSynchronize", d.stream.Synchronize()))
+	return driver.Call("cuStreamSynchronize", d.stream.Synchronize())
 }
 
 // Close frees everything and ends the goroutine. A second time it does nothing.
@@ -217,6 +225,7 @@ func (d *Device) Close() error {
 // release frees all that there is, whatever of it fails. After a failure the driver answers everything with that, and it has been told.
 func (d *Device) release() error {
 	var errs []error
+	told := d.failed != nil
 	for p := range d.programs {
 		errs = append(errs, p.graph.Destroy())
 	}
@@ -230,8 +239,8 @@ func (d *Device) release() error {
 		errs = append(errs, driver.FreeHost(u.host))
 	}
 	errs = append(errs, driver.FreeHost(d.progress))
-	if d.module != (cu.Module{}) {
-		errs = append(errs, driver.Call("cuModuleUnload", d.module.Unload()))
+	for _, m := range d.modules {
+		errs = append(errs, driver.Call("cuModuleUnload", m.Unload()))
 	}
 	if d.stream != cu.NoStream {
 		errs = append(errs, driver.Call("cuStreamDestroy", d.stream.Destroy()))
@@ -239,7 +248,7 @@ func (d *Device) release() error {
 	if d.context != (cu.CUContext{}) {
 		errs = append(errs, driver.Call("cuCtxDestroy", d.context.Destroy()))
 	}
-	if d.failed != nil {
+	if told {
 		return nil
 	}
 	return errors.Join(errs...)

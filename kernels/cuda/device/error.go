@@ -20,6 +20,9 @@ var lost = []driver.Result{
 
 // note keeps an error that makes the device unusable, and returns it.
 func (d *Device) note(err error) error {
+	if err == nil {
+		return nil
+	}
 	var code driver.Result
 	if errors.As(err, &code) && slices.Contains(lost, code) {
 		return d.fail(err)

@@ -37,7 +37,7 @@ func (d *Device) alloc(bytes int64, what string) (cuda.Ptr, error) {
 		}
 		return 0, e
 	} else if err != nil {
-		return 0, d.note(fmt.Errorf("%s, %d bytes: %w", what, bytes, err))
+		return 0, fmt.Errorf("%s, %d bytes: %w", what, bytes, err)
 	}
 	p := cuda.Ptr(at)
 	d.memory[p] = use{Use: Use{what, max(bytes, 1)}}
@@ -71,7 +71,7 @@ func (d *Device) free(p cuda.Ptr) error {
 	}
 	delete(d.memory, p)
 	if err := driver.Call("cuMemFree", cu.MemFree(cu.DevicePtr(p))); err != nil {
-		return d.note(fmt.Errorf("%s: %w", u.What, err))
+		return fmt.Errorf("%s: %w", u.What, err)
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func (d *Device) free(p cuda.Ptr) error {
 func (d *Device) AllocHost(bytes int64, what string) (b []byte, err error) {
 	err = d.do(func() (err error) {
 		if b, err = driver.AllocHost(int(max(bytes, 1)), driver.Portable); err != nil {
-			return d.note(fmt.Errorf("%s, %d bytes of pinned host memory: %w", what, bytes, err))
+			return fmt.Errorf("%s, %d bytes of pinned host memory: %w", what, bytes, err)
 		}
 		clear(b)
 		d.pinned[&b[0]] = use{Use{what, bytes}, b}
@@ -102,7 +102,7 @@ func (d *Device) FreeHost(b []byte) error {
 		}
 		delete(d.pinned, first)
 		if err := driver.FreeHost(u.host); err != nil {
-			return d.note(fmt.Errorf("%s: %w", u.What, err))
+			return fmt.Errorf("%s: %w", u.What, err)
 		}
 		return nil
 	})
@@ -133,7 +133,7 @@ func (d *Device) clear(p cuda.Ptr, bytes int64) error {
 	if bytes == 0 {
 		return nil
 	}
-	return d.note(driver.Call("cuMemsetD8Async", cu.MemsetD8Async(cu.DevicePtr(p), 0, bytes, d.stream)))
+	return driver.Call("cuMemsetD8Async", cu.MemsetD8Async(cu.DevicePtr(p), 0, bytes, d.stream))
 }
 
 // A Transfer is bytes that lie at, or are to go to, an address of the device.
@@ -156,14 +156,14 @@ func (d *Device) toDevice(t Transfer) error {
 	if len(t.Host) == 0 {
 		return nil
 	}
-	return d.note(driver.Call("cuMemcpyHtoDAsync",
-		cu.MemcpyHtoDAsync(cu.DevicePtr(t.At), unsafe.Pointer(unsafe.SliceData(t.Host)), int64(len(t.Host)), d.stream)))
+	return driver.Call("cuMemcpyHtoDAsync",
+		cu.MemcpyHtoDAsync(cu.DevicePtr(t.At), unsafe.Pointer(unsafe.SliceData(t.Host)), int64(len(t.Host)), d.stream))
 }
 
 func (d *Device) toHost(t Transfer) error {
 	if len(t.Host) == 0 {
 		return nil
 	}
-	return d.note(driver.Call("cuMemcpyDtoHAsync",
-		cu.MemcpyDtoHAsync(unsafe.Pointer(unsafe.SliceData(t.Host)), cu.DevicePtr(t.At), int64(len(t.Host)), d.stream)))
+	return driver.Call("cuMemcpyDtoHAsync",
+		cu.MemcpyDtoHAsync(unsafe.Pointer(unsafe.SliceData(t.Host)), cu.DevicePtr(t.At), int64(len(t.Host)), d.stream))
 }

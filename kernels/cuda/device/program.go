@@ -5,6 +5,7 @@ package device
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"gorgonia.org/cu"
@@ -43,8 +44,7 @@ type Program struct {
 func (d *Device) Load(code []Instruction, o Options) (*Program, error) {
 	p := &Program{device: d}
 	p.once = p.step
-	err := d.do(func() error { return d.note(p.load(code, o)) })
-	if err != nil {
+	if err := d.do(func() error { return p.load(code, o) }); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -58,7 +58,7 @@ func (p *Program) load(code []Instruction, o Options) error {
 		for _, s := range i.Work.Steps {
 			bound, err := d.bind(s, uint32(len(p.steps)+1))
 			if err != nil {
-				return fmt.Errorf("%s, %v: %w", i.Name, s, err)
+				return fmt.Errorf("%s: %v: %w", i.Name, s, err)
 			}
 			bound.instruction = at
 			p.steps = append(p.steps, bound)
@@ -141,8 +141,8 @@ func (p *Program) watch(put func() error) error {
 		return nil
 	case err == nil:
 		err = p.located(failed)
-	case d.mark() > 0:
-		err = fmt.Errorf("%w; the last kernel to begin was that of %s", err, p.describe(int(d.mark())-1))
+	case p.begun() > 0:
+		err = fmt.Errorf("%w; the last kernel to begin was %s", err, p.describe(p.begun()-1))
 	}
 	return d.fail(err)
 }
@@ -162,31 +162,37 @@ func (p *Program) enqueue(from, to int) error {
 // describe names a step.
 func (p *Program) describe(i int) string {
 	s := &p.steps[i]
-	return fmt.Sprintf("%s, %v", p.names[s.instruction], s.Step)
+	return fmt.Sprintf("%s: %v", p.names[s.instruction], s.Step)
 }
+
+// begun counts the steps up to the kernel that began last.
+func (p *Program) begun() int { return min(int(p.device.mark()), len(p.steps)) }
 
 // located says where the work was when it failed. Only kernels leave marks: products, copies and clears directly behind the last one may
 // have been under way too.
 func (p *Program) located(err error) error {
-	e := &RunError{Instruction: -1, Where: "before the first kernel", Err: err}
-	next := int(p.device.mark()) // the step behind the last kernel that began
-	if next > len(p.steps) {
-		next = 0 // not a mark of this program
+	next := p.begun()
+	var behind []string
+	for i := next; i < len(p.steps) && p.steps[i].launch == nil; i++ {
+		behind = append(behind, p.describe(i))
 	}
-	if next > 0 {
-		e.Instruction, e.Where = p.steps[next-1].instruction, p.describe(next-1)
+	unmarked := strings.Join(behind, " or in ")
+	switch {
+	case next == 0 && len(behind) == 0:
+		return &RunError{-1, "before the first kernel began", err}
+	case next == 0:
+		return &RunError{-1, "before the first kernel began, in " + unmarked, err}
+	case len(behind) == 0:
+		return &RunError{p.steps[next-1].instruction, p.describe(next - 1), err}
 	}
-	for ; next < len(p.steps) && p.steps[next].launch == nil; next++ {
-		e.Where += ", or " + p.describe(next)
-	}
-	return e
+	return &RunError{p.steps[next-1].instruction, p.describe(next-1) + ", or directly behind it in " + unmarked, err}
 }
 
 // Profile runs the program once, without a graph, and gives the time of each instruction.
 func (p *Program) Profile() (times []time.Duration, err error) {
 	err = p.device.do(func() (err error) {
 		times, err = p.profile()
-		return p.device.note(err)
+		return err
 	})
 	return times, err
 }
@@ -241,6 +247,6 @@ func (p *Program) Close() error {
 		}
 		p.closed = true
 		delete(p.device.programs, p)
-		return p.device.note(p.graph.Destroy())
+		return p.graph.Destroy()
 	})
 }

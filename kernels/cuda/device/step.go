@@ -75,7 +75,11 @@ func (d *Device) function(name string) (*function, error) {
 	if f := d.functions[name]; f != nil {
 		return f, nil
 	}
-	found, err := d.module.Function(name)
+	module, err := d.moduleOf(name)
+	if err != nil {
+		return nil, err
+	}
+	found, err := module.Function(name)
 	if err != nil {
 		return nil, driver.Call("cuModuleGetFunction", err)
 	}

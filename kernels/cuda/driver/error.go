@@ -49,6 +49,7 @@ const (
 	StubLibrary         Result = 34
 	NoDevice            Result = 100
 	InvalidDevice       Result = 101
+	InvalidContext      Result = 201
 	NoBinary            Result = 209
 	ECCUncorrectable    Result = 214
 	NotFound            Result = 500
