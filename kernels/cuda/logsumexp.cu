@@ -49,8 +49,8 @@ __device__ __forceinline__ RowSum merge_warp(RowSum r) {
 }
 
 // running_b takes in the tile's row b; with the last tile of the row, lse_b is written. A block computes a row.
-KERNEL(1024, logits_sum, int columns, int leading, const float *s, const float *bias, const float *weight, int first, int last, float2 *running,
-       float *lse) {
+KERNEL(1024, logits_sum, int columns, int leading, const float *__restrict__ s, const float *__restrict__ bias, const float *__restrict__ weight,
+       int first, int last, float2 *__restrict__ running, float *__restrict__ lse) {
   STARTED();
   SHARED_ARRAY(float, tops, [32]);
   SHARED_ARRAY(float, sums, [32]);
@@ -63,11 +63,16 @@ KERNEL(1024, logits_sum, int columns, int leading, const float *s, const float *
   const float4 *s4 = (const float4 *)s, *bias4 = (const float4 *)bias;
   RowSum r = {-INFINITY, 0.f};
   int vectors = columns / 4;
-#pragma unroll 4
-  for (int i = threadIdx.x; i < vectors; i += blockDim.x) {
-    float4 v = s4[i];
-    if (bias) add_to(v, __ldg(bias4 + i));
+  for (int i = threadIdx.x; i < vectors; i += 2 * blockDim.x) { // two loads under way
+    int k = i + blockDim.x;
+    float4 v = s4[i], w = make_float4(-INFINITY, -INFINITY, -INFINITY, -INFINITY);
+    if (k < vectors) w = s4[k];
+    if (bias) {
+      add_to(v, bias4[i]);
+      if (k < vectors) add_to(w, bias4[k]);
+    }
     fold(r, v);
+    fold(r, w);
   }
   int n = 4 * vectors + threadIdx.x;
   if (n < columns) fold(r, s[n] + (bias ? bias[n] : 0.f));
@@ -98,8 +103,9 @@ __device__ __forceinline__ bool silent(const float *weight, const float *g, cons
 // S becomes P. A block of 8 warps has 64 rows of 128 columns, warp w rows w, w + 8, .., a lane four columns. For dbias, the block's column sums go
 // to column_sums [chunks of 64 rows, all_columns], which begin with the first rows and are added to by those that follow.
 const int chunk_rows = 64, strip_columns = 128;
-KERNEL(256, logits_gradient, int rows, int columns, int leading, float *s, const float *bias, const float *weight, const float *lse, const float *g,
-       int all_columns, int first, float *column_sums) {
+KERNEL(256, logits_gradient, int rows, int columns, int leading, float *__restrict__ s, const float *__restrict__ bias,
+       const float *__restrict__ weight, const float *__restrict__ lse, const float *__restrict__ g, int all_columns, int first,
+       float *__restrict__ column_sums) {
   STARTED();
   SHARED_ARRAY(float, sums, [8][strip_columns]);
   int strips = (columns + strip_columns - 1) / strip_columns;
@@ -107,19 +113,25 @@ KERNEL(256, logits_gradient, int rows, int columns, int leading, float *s, const
   int warp = threadIdx.x / 32, own = threadIdx.x % 32 * 4, n = strip * strip_columns + own;
   float4 sum = make_float4(0.f, 0.f, 0.f, 0.f);
   if (n + 4 <= columns) {
-    float4 b = bias ? *(const float4 *)(bias + n) : make_float4(0.f, 0.f, 0.f, 0.f);
+    const int each = chunk_rows / 8;
+    float4 *at = (float4 *)(s + ((int64_t)chunk * chunk_rows + warp) * leading + n);
+    int64_t step = 8 * (int64_t)(leading / 4);
+    int row = chunk * chunk_rows + warp;
+    float4 b = bias ? *(const float4 *)(bias + n) : make_float4(0.f, 0.f, 0.f, 0.f), v[each];
 #pragma unroll
-    for (int k = 0; k < chunk_rows / 8; k++) {
-      int row = chunk * chunk_rows + k * 8 + warp;
-      if (row >= rows) continue;
-      float4 *at = (float4 *)(s + (int64_t)row * leading + n), p = make_float4(0.f, 0.f, 0.f, 0.f);
-      if (!silent(weight, g, lse, row)) {
-        float4 v = *at;
-        add_to(v, b);
-        float l = lse[row], by = g[row];
-        p = make_float4(by * expf(v.x - l), by * expf(v.y - l), by * expf(v.z - l), by * expf(v.w - l));
+    for (int k = 0; k < each; k++) // all loads first
+      if (row + 8 * k < rows) v[k] = at[k * step];
+#pragma unroll
+    for (int k = 0; k < each; k++) {
+      int i = row + 8 * k;
+      if (i >= rows) continue;
+      float4 p = make_float4(0.f, 0.f, 0.f, 0.f);
+      if (!silent(weight, g, lse, i)) {
+        float l = lse[i], by = g[i];
+        add_to(v[k], b);
+        p = make_float4(by * expf(v[k].x - l), by * expf(v[k].y - l), by * expf(v[k].z - l), by * expf(v[k].w - l));
       }
-      *at = p;
+      at[k * step] = p;
       add_to(sum, p);
     }
   } else if (n < columns) { // the last, up to 3

@@ -29,24 +29,28 @@ type tiling struct {
 // want to be there too. 64 rows are what cuBLAS's smaller kernels take at a time.
 var inL2 = tiling{logits: 5 << 20, grain: 64}
 
-func (c *call) logSumExp(k kernels.LogSumExp) {
-	l := c.contrast(k.Similarity, inL2, 0)
-	l.lse = c.out[0].At
-	l.tiles(true, false)
-}
+func (c *call) logSumExp(k kernels.LogSumExp)                 { c.overTiles(k, inL2) }
+func (c *call) logSumExpGrad(k kernels.LogSumExpGrad)         { c.overTiles(k, inL2) }
+func (c *call) logSumExpWithGrad(k kernels.LogSumExpWithGrad) { c.overTiles(k, inL2) }
 
-func (c *call) logSumExpGrad(k kernels.LogSumExpGrad) {
-	l := c.contrast(k.Similarity, inL2, 2)
-	l.lse, l.g = c.in[2].At, c.in[3].At
-	l.gradients(c.out)
-	l.tiles(false, true)
-}
-
-func (c *call) logSumExpWithGrad(k kernels.LogSumExpWithGrad) {
-	l := c.contrast(k.Similarity, inL2, 1)
-	l.lse, l.g = c.out[0].At, c.in[2].At
-	l.gradients(c.out[1:])
-	l.tiles(true, true)
+// overTiles lowers one of the three.
+func (c *call) overTiles(k kernels.Kernel, by tiling) {
+	switch k := k.(type) {
+	case kernels.LogSumExp:
+		l := c.contrast(k.Similarity, by, 0)
+		l.lse = c.out[0].At
+		l.tiles(true, false)
+	case kernels.LogSumExpGrad:
+		l := c.contrast(k.Similarity, by, 2)
+		l.lse, l.g = c.in[2].At, c.in[3].At
+		l.gradients(c.out)
+		l.tiles(false, true)
+	case kernels.LogSumExpWithGrad:
+		l := c.contrast(k.Similarity, by, 1)
+		l.lse, l.g = c.out[0].At, c.in[2].At
+		l.gradients(c.out[1:])
+		l.tiles(true, true)
+	}
 }
 
 // contrast is one of the three kernels while it is lowered. An operand that the kernel has not is at 0, which its kernels test.
