@@ -16,6 +16,7 @@ import (
 
 	"nearfar/kernels/cuda"
 	"nearfar/kernels/cuda/driver"
+	"nearfar/kernels/cuda/images"
 )
 
 // Device is a GPU with its context and stream.
@@ -26,7 +27,7 @@ type Device struct {
 	// What follows is the goroutine's.
 	context   cu.CUContext
 	stream    cu.Stream
-	module    cu.Module
+	modules   map[string]cu.Module // by the image's name
 	functions map[string]*function
 	blas      *driver.BLAS
 	workspace cuda.Ptr
@@ -44,7 +45,7 @@ func Open(index int) (*Device, error) {
 	if err := driver.Available(); err != nil {
 		return nil, err
 	}
-	d := &Device{jobs: make(chan func()), done: make(chan struct{}), functions: map[string]*function{}}
+	d := &Device{jobs: make(chan func()), done: make(chan struct{}), modules: map[string]cu.Module{}, functions: map[string]*function{}}
 	go d.serve()
 	if err := d.Do(func() error { return d.open(index) }); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -84,9 +85,6 @@ func (d *Device) open(index int) error {
 	if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
 		return fmt.Errorf("cuStreamCreate: %w", err)
 	}
-	if d.module, err = cu.LoadData(image); err != nil {
-		return fmt.Errorf("cuModuleLoadData: %w", err)
-	}
 	if d.progress, err = driver.AllocHost(64, driver.Portable); err != nil {
 		return err
 	}
@@ -106,9 +104,6 @@ func (d *Device) open(index int) error {
 	}
 	return d.blas.SetMathMode(driver.PedanticMath)
 }
-
-// image stands in for the compiled kernels: the emulated driver has them linked in.
-const image = "\x7fELF"
 
 // Close frees everything and ends the goroutine.
 func (d *Device) Close() error {
@@ -185,10 +180,29 @@ func (d *Device) enqueue(s cuda.Step, mark uint32) error {
 	return fmt.Errorf("a %T is no step", s)
 }
 
+// moduleOf loads the image that a kernel is in, with its first kernel.
+func (d *Device) moduleOf(kernel string) (cu.Module, error) {
+	name := images.Of(kernel)
+	module, ok := d.modules[name]
+	if ok {
+		return module, nil
+	}
+	module, err := cu.LoadData(images.Load(name))
+	if err != nil {
+		return module, fmt.Errorf("cuModuleLoadData of %s.fatbin: %w", name, err)
+	}
+	d.modules[name] = module
+	return module, nil
+}
+
 func (d *Device) launch(l *cuda.Launch, mark uint32) error {
 	f := d.functions[l.Kernel]
 	if f == nil {
-		found, err := d.module.Function(l.Kernel)
+		module, err := d.moduleOf(l.Kernel)
+		if err != nil {
+			return err
+		}
+		found, err := module.Function(l.Kernel)
 		if err != nil {
 			return fmt.Errorf("cuModuleGetFunction: %w", err)
 		}
