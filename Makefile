@@ -43,7 +43,7 @@ gpu:
 	flags=$$(kernels/cuda/toolkit cflags) && CGO_ENABLED=1 CGO_CFLAGS=$$flags go build -tags gpu -trimpath -o bin/ ./cmd/...
 
 test-gpu:
-	flags=$$(kernels/cuda/toolkit cflags) && CGO_ENABLED=1 CGO_CFLAGS=$$flags go test -tags gpu ./kernels/cuda/...
+	kernels/cuda/test-emulated
 
 images:
 	go run ./kernels/cuda/images/compile
