@@ -96,10 +96,10 @@ func build(check bool) (int, error) {
 	if err := distinct(made); err != nil {
 		return 0, err
 	}
-	report(made, stale)
 	if check {
 		return compare(old, made), nil
 	}
+	report(made, stale)
 	return 0, write(made, stale, work)
 }
 
