@@ -9,12 +9,13 @@
 # With CUDA, on linux/amd64 with a C compiler (kernels/cuda/toolkit says which toolkit is used):
 #
 # make gpu            bin/trainer with the CUDA device; it needs no NVIDIA library to start
-# make test-gpu       what needs the tag gpu, and no GPU
+# make test-gpu       what needs the tag gpu, on an emulated GPU, which is built first
+# make images         the compiled kernels again, of the .cu files that were changed, by nvcc of CUDA 11.8 (kernels/cuda/toolkit fetch 11.8)
 # make cuda-toolkit   NVIDIA's compiler and headers into .cuda, for where there are none
 
 STATICCHECK := $(shell sed -n 's/^staticcheck=\([^ ]*\).*/\1/p' .ci/run)
 
-.PHONY: build test race bench lint gen ci clean gpu test-gpu cuda-toolkit
+.PHONY: build test race bench lint gen ci clean gpu test-gpu images cuda-toolkit
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
 
@@ -42,7 +43,10 @@ gpu:
 	flags=$$(kernels/cuda/toolkit cflags) && CGO_ENABLED=1 CGO_CFLAGS=$$flags go build -tags gpu -trimpath -o bin/ ./cmd/...
 
 test-gpu:
-	flags=$$(kernels/cuda/toolkit cflags) && CGO_ENABLED=1 CGO_CFLAGS=$$flags go test -tags gpu ./kernels/cuda/...
+	kernels/cuda/test-emulated
+
+images:
+	go run ./kernels/cuda/images/compile
 
 cuda-toolkit:
 	kernels/cuda/toolkit fetch

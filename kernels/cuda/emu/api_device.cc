@@ -262,6 +262,7 @@ DRIVER_API cuCtxSynchronize() {
 DRIVER_API cuModuleLoadData(CUmodule *module, const void *image) {
   DRIVER_CALL;
   if (!image) return CUDA_ERROR_INVALID_VALUE;
+  if (CUresult r = refuse_capture()) return r;
   const char *p = static_cast<const char *>(image);
   bool elf = !memcmp(p, "\x7f" "ELF", 4), fat = !memcmp(p, "\x50\xed\x55\xba", 4);
   std::string ptx = elf || fat ? "" : p;

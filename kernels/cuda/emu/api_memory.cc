@@ -1,7 +1,6 @@
 // The driver's calls for memory: allocation, pinned host memory, copies, fills.
 #include <string.h>
 #include <sys/mman.h>
-#include <map>
 
 #include "call.h"
 #include "check.h"
@@ -13,15 +12,10 @@ using namespace emu;
 
 namespace {
 
-struct HostMemory {
-  char *pages;
-  size_t mapped; // the guard page behind it included
-};
-std::map<void *, HostMemory> host_memory;
-
 bool host_readable(const void *p, size_t n) {
-  uintptr_t first = reinterpret_cast<uintptr_t>(p) & ~(kPage - 1), end = reinterpret_cast<uintptr_t>(p) + n;
-  return p && !is_device(reinterpret_cast<uintptr_t>(p)) && msync(reinterpret_cast<void *>(first), end - first, MS_ASYNC) == 0;
+  uintptr_t at = reinterpret_cast<uintptr_t>(p), first = at & ~(kPage - 1), end = at + n;
+  if (is_pinned(at)) return pinned_holds(at, n);
+  return p && !is_device(at) && msync(reinterpret_cast<void *>(first), end - first, MS_ASYNC) == 0;
 }
 
 uint64_t checksum(const void *p, size_t n) {
@@ -145,18 +139,14 @@ DRIVER_API cuMemGetAddressRange_v2(CUdeviceptr *begin, size_t *bytes, CUdevicept
   return CUDA_SUCCESS;
 }
 
-// Pinned memory ends before a guard page too.
 DRIVER_API cuMemHostAlloc(void **p, size_t bytes, unsigned) {
   DRIVER_CALL;
   if (!bytes) return CUDA_ERROR_INVALID_VALUE;
   if (CUresult r = refuse_capture()) return r;
-  size_t aligned = (bytes + 63) / 64 * 64, mapped = (aligned + kPage - 1) / kPage * kPage;
-  void *pages = mmap(nullptr, mapped + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (pages == MAP_FAILED) return CUDA_ERROR_OUT_OF_MEMORY;
-  mprotect(static_cast<char *>(pages) + mapped, kPage, PROT_NONE);
-  *p = static_cast<char *>(pages) + mapped - aligned;
-  memset(*p, kPoison, bytes);
-  host_memory[*p] = {static_cast<char *>(pages), mapped + kPage};
+  uintptr_t at = 0;
+  CUresult r = pinned_allocate(&at, bytes);
+  if (r) return r;
+  *p = reinterpret_cast<void *>(at);
   born(Kind::host);
   return CUDA_SUCCESS;
 }
@@ -164,13 +154,9 @@ DRIVER_API cuMemAllocHost_v2(void **p, size_t bytes) { return cuMemHostAlloc(p, 
 DRIVER_API cuMemFreeHost(void *p) {
   DRIVER_CALL;
   if (CUresult r = refuse_capture()) return r;
-  CUresult r = finish_all();
-  auto i = host_memory.find(p);
-  if (i == host_memory.end()) return CUDA_ERROR_INVALID_VALUE;
-  munmap(i->second.pages, i->second.mapped);
-  host_memory.erase(i);
-  died(Kind::host);
-  return r;
+  CUresult earlier = finish_all(), r = pinned_free(reinterpret_cast<uintptr_t>(p));
+  if (r != CUDA_ERROR_INVALID_VALUE) died(Kind::host);
+  return earlier ? earlier : r;
 }
 
 DRIVER_API cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t n) {

@@ -187,6 +187,14 @@ BLAS_API cublasGetVersion_v2(cublasContext *, int *version) {
   *version = 120400;
   return ok;
 }
+// It needs no context, as a program asks while it opens the library.
+BLAS_API cublasGetProperty(int part, int *value) {
+  emu::Call call(__func__, false);
+  if (call.refused) return status_of(call.refused);
+  if (part < 0 || part > 2 || !value) return invalid_value;
+  *value = part == 0 ? 12 : part == 1 ? 4 : 0;
+  return ok;
+}
 
 BLAS_API cublasSgemm_v2(cublasContext *h, int op_a, int op_b, int m, int n, int k, const float *alpha, const float *a, int lda, const float *b, int ldb,
                         const float *beta, float *c, int ldc) {

@@ -7,11 +7,14 @@
 #include <algorithm>
 #include <vector>
 
+#include "fiber.h"
 #include "launch.h"
 #include "memory.h"
 #include "report.h"
 #include "runtime.h"
 #include "schedule.h"
+
+extern "C" __attribute__((visibility("hidden"))) char __ehdr_start, _end[]; // of this library
 
 namespace emu {
 namespace {
@@ -112,10 +115,21 @@ void shadow_copy(uintptr_t to, uintptr_t from, size_t n) {
   }
 }
 
+// outside is an access of a kernel that is none of the device's memory: it may be of pinned memory, of the thread's stack (locals), or of what
+// is linked in (constants, threadIdx). What else the host has is out of a GPU's reach.
+static bool outside(uintptr_t p, size_t n, const char *what, const void *pc) {
+  uintptr_t image = reinterpret_cast<uintptr_t>(&__ehdr_start);
+  if (p - image < uintptr_t(_end) - image || on_fiber_stack(p) || pinned_holds(p, n)) return true;
+  if (p < kPage) return true; // address 0: it faults, and is reported
+  report(std::string(what) + (is_pinned(p) ? " outside what is allocated" : " of the host's memory, which is not pinned"), p, pc);
+  return false;
+}
+
 bool access(uintptr_t p, size_t n, Access kind, const void *pc) {
-  if (!checked || !is_device(p)) return true; // a fiber's stack, constants
+  if (!checked) return true;
   bool writes = kind == Access::write || kind == Access::atomic, computes = kind == Access::read || kind == Access::atomic, atomic = kind == Access::atomic, shared = is_shared(p), ok = true;
   const char *what = writes ? "write" : "read";
+  if (!is_device(p)) return outside(p, n, what, pc);
   uintptr_t at = p;
   each_word(p, n, [&](size_t i, unsigned bytes) {
     if (!ok) return;

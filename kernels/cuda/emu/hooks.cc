@@ -14,7 +14,7 @@ namespace {
 
 inline void touch(void *p, size_t bytes, emu::Access kind, const void *pc) {
   uintptr_t a = reinterpret_cast<uintptr_t>(p);
-  if (emu::is_device(a) && !emu::access(a, bytes, kind, pc)) emu::abandon(CUDA_ERROR_ILLEGAL_ADDRESS);
+  if (!emu::access(a, bytes, kind, pc)) emu::abandon(CUDA_ERROR_ILLEGAL_ADDRESS);
 }
 
 // The layouts of the undefined-behaviour sanitizer's data.

@@ -105,8 +105,9 @@ struct FaultGuard {
 
 // readable says whether n bytes at p can be a parameter.
 bool readable(const void *p, size_t n) {
-  uintptr_t first = reinterpret_cast<uintptr_t>(p) & ~(kPage - 1), end = reinterpret_cast<uintptr_t>(p) + n;
-  return p && !is_device(reinterpret_cast<uintptr_t>(p)) && msync(reinterpret_cast<void *>(first), end - first, MS_ASYNC) == 0;
+  uintptr_t at = reinterpret_cast<uintptr_t>(p), first = at & ~(kPage - 1), end = at + n;
+  if (is_pinned(at)) return pinned_holds(at, n);
+  return p && !is_device(at) && msync(reinterpret_cast<void *>(first), end - first, MS_ASYNC) == 0;
 }
 
 size_t slot(size_t bytes) { return (bytes + 15) / 16 * 2; } // in words of 8 bytes

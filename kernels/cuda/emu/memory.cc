@@ -13,12 +13,12 @@
 namespace emu {
 namespace {
 
-constexpr size_t kAlignment = 256;
+constexpr size_t kAlignment = 256, kPinnedAlignment = 64;
 
-std::map<uintptr_t, Allocation> live, freed;
-uintptr_t next_page = kHeap;
+std::map<uintptr_t, Allocation> live, freed, pinned, unpinned;
+uintptr_t next_page = kHeap, next_pinned_page = kPinned;
 size_t used, total;
-int allocations;
+int allocations, pinned_allocations;
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
@@ -53,12 +53,34 @@ bool intact(const Allocation &a) {
   return !p;
 }
 
-void unmap(const Allocation &a) {
-  shadow_release(a.begin, a.bytes);
+// map_pages makes an allocation that ends where its last page does, as nearly as its alignment allows, behind a guard page. What is left of
+// its pages is canary.
+Allocation map_pages(uintptr_t *next, size_t bytes, size_t alignment, int number) {
+  size_t aligned = round_up(bytes, alignment), mapped = round_up(aligned, kPage);
+  uintptr_t pages = *next + kPage, begin = pages + mapped - aligned;
+  *next = pages + mapped;
+  make_accessible(pages, mapped, true);
+  memset(reinterpret_cast<void *>(pages), kCanary, mapped);
+  memset(reinterpret_cast<void *>(begin), kPoison, bytes);
+  return {begin, bytes, pages, mapped, number};
+}
+void unmap_pages(const Allocation &a) {
   madvise(reinterpret_cast<void *>(a.pages), a.mapped, MADV_DONTNEED);
   make_accessible(a.pages, a.mapped, false);
+}
+
+void release(const Allocation &a) {
+  shadow_release(a.begin, a.bytes);
+  unmap_pages(a);
   used -= a.bytes;
   freed[a.begin] = a;
+}
+
+const Allocation *holder(const std::map<uintptr_t, Allocation> &in, uintptr_t p) {
+  auto i = in.upper_bound(p);
+  if (i == in.begin()) return nullptr;
+  const Allocation &a = (--i)->second;
+  return p < a.begin + a.bytes ? &a : nullptr;
 }
 
 // nearest finds the allocation that holds p or that p is at most a page away from.
@@ -72,7 +94,7 @@ const Allocation *nearest(const std::map<uintptr_t, Allocation> &in, uintptr_t p
 } // namespace
 
 void memory_init() {
-  void *at = mmap(reinterpret_cast<void *>(kBase), kSpan, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  void *at = mmap(reinterpret_cast<void *>(kBase), kSpan + kPinnedSpan, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
   if (at != reinterpret_cast<void *>(kBase)) give_up("cuemu: cannot reserve device addresses");
   make_accessible(kStaticShared, kStaticSharedBytes, true);
   make_accessible(kDynamicShared, kDynamicSharedBytes, true);
@@ -83,16 +105,11 @@ void memory_init() {
 CUresult memory_allocate(uintptr_t *p, size_t bytes) {
   if (!p || !bytes) return CUDA_ERROR_INVALID_VALUE;
   if (bytes > total - used || next_page + bytes + 3 * kPage > kBase + kSpan) return CUDA_ERROR_OUT_OF_MEMORY;
-  size_t aligned = round_up(bytes, kAlignment), mapped = round_up(aligned, kPage);
-  uintptr_t pages = next_page + kPage, begin = pages + mapped - aligned;
-  next_page = pages + mapped;
-  make_accessible(pages, mapped, true);
-  memset(reinterpret_cast<void *>(pages), kCanary, mapped);
-  memset(reinterpret_cast<void *>(begin), kPoison, bytes);
-  shadow_allocate(begin, bytes);
+  Allocation a = map_pages(&next_page, bytes, kAlignment, ++allocations);
+  shadow_allocate(a.begin, bytes);
   used += bytes;
-  live[begin] = {begin, bytes, pages, mapped, ++allocations};
-  *p = begin;
+  live[a.begin] = a;
+  *p = a.begin;
   return CUDA_SUCCESS;
 }
 
@@ -103,22 +120,17 @@ CUresult memory_free(uintptr_t p) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   bool ok = intact(i->second);
-  unmap(i->second);
+  release(i->second);
   live.erase(i);
   return ok ? CUDA_SUCCESS : CUDA_ERROR_LAUNCH_FAILED;
 }
 
 void memory_free_all() {
-  for (auto &a : live) unmap(a.second);
+  for (auto &a : live) release(a.second);
   live.clear();
 }
 
-const Allocation *memory_find(uintptr_t p) {
-  auto i = live.upper_bound(p);
-  if (i == live.begin()) return nullptr;
-  const Allocation &a = (--i)->second;
-  return p < a.begin + a.bytes ? &a : nullptr;
-}
+const Allocation *memory_find(uintptr_t p) { return holder(live, p); }
 
 bool memory_holds(uintptr_t p, size_t bytes) {
   const Allocation *a = memory_find(p);
@@ -128,17 +140,42 @@ bool memory_holds(uintptr_t p, size_t bytes) {
 bool memory_intact() {
   bool ok = true;
   for (auto &a : live) ok &= intact(a.second);
+  for (auto &a : pinned) ok &= intact(a.second);
   return ok;
+}
+
+CUresult pinned_allocate(uintptr_t *p, size_t bytes) {
+  if (next_pinned_page + bytes + 3 * kPage > kPinned + kPinnedSpan) return CUDA_ERROR_OUT_OF_MEMORY;
+  Allocation a = map_pages(&next_pinned_page, bytes, kPinnedAlignment, ++pinned_allocations);
+  pinned[a.begin] = a;
+  *p = a.begin;
+  return CUDA_SUCCESS;
+}
+
+CUresult pinned_free(uintptr_t p) {
+  auto i = pinned.find(p);
+  if (i == pinned.end()) return CUDA_ERROR_INVALID_VALUE;
+  bool ok = intact(i->second);
+  unmap_pages(i->second);
+  unpinned.insert(*i);
+  pinned.erase(i);
+  return ok ? CUDA_SUCCESS : CUDA_ERROR_LAUNCH_FAILED;
+}
+
+bool pinned_holds(uintptr_t p, size_t bytes) {
+  const Allocation *a = holder(pinned, p);
+  return a && bytes <= a->begin + a->bytes - p;
 }
 
 std::string memory_describe(uintptr_t p) {
   char s[160];
-  if (!is_device(p)) {
+  if (!is_device(p) && !is_pinned(p)) {
     snprintf(s, sizeof s, "%#zx, which is no device memory", size_t(p));
     return s;
   }
   if (is_shared(p)) return shared_describe(p);
-  const Allocation *a = nearest(live, p), *f = nearest(freed, p);
+  bool host = is_pinned(p);
+  const Allocation *a = nearest(host ? pinned : live, p), *f = nearest(host ? unpinned : freed, p);
   if (f && p >= f->begin && p < f->begin + f->bytes) a = nullptr;
   bool gone = !a;
   if (gone) a = f;
@@ -146,7 +183,7 @@ std::string memory_describe(uintptr_t p) {
     snprintf(s, sizeof s, "%#zx, far from any allocation", size_t(p));
     return s;
   }
-  snprintf(s, sizeof s, "byte %ld of %sallocation %d (%zu bytes)", long(p - a->begin), gone ? "freed " : "", a->number, a->bytes);
+  snprintf(s, sizeof s, "byte %ld of %s%sallocation %d (%zu bytes)", long(p - a->begin), gone ? "freed " : "", host ? "pinned " : "", a->number, a->bytes);
   return s;
 }
 

@@ -69,7 +69,7 @@ void register_kernel(const char *name, void (*call)(void **parameters), const si
 
 template <auto F> struct Entry;
 template <class... A, void (*F)(A...)> struct Entry<F> {
-  template <size_t... I> static void expand(void **p, std::index_sequence<I...>) { F(*reinterpret_cast<A *>(p[I])...); }
+  template <size_t... I> EMU_UNCHECKED static void expand(void **p, std::index_sequence<I...>) { F(*reinterpret_cast<A *>(p[I])...); }
   EMU_UNCHECKED static void call(void **p) { expand(p, std::index_sequence_for<A...>()); }
   explicit Entry(const char *name) {
     static const size_t sizes[] = {sizeof(A)..., 0};

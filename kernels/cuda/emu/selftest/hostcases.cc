@@ -114,6 +114,50 @@ void copy_too_long(bool bug) {
   expect(r == (bug ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS), "the copy's error is another");
 }
 
+CUdeviceptr pinned(float **host, size_t bytes) {
+  MUST(cuMemAllocHost_v2(reinterpret_cast<void **>(host), bytes));
+  return reinterpret_cast<CUdeviceptr>(*host);
+}
+
+// A kernel may write to pinned memory, and the host sees it when it has waited.
+void pinned_past_end(bool bug) {
+  Session s;
+  float *host;
+  CUdeviceptr x = s.iota(N), y = pinned(&host, kBytes - sizeof(float));
+  s.launch("copy", 1, N, y, x, bug ? N : N - 1);
+  s.end();
+  expect(host[5] == 5, "the kernel's result is not in the host's memory");
+}
+
+void pinned_freed(bool bug) {
+  Session s;
+  float *host;
+  CUdeviceptr x = s.iota(N), y = pinned(&host, kBytes);
+  if (bug) MUST(cuMemFreeHost(host));
+  s.launch("copy", 1, N, y, x, N);
+  s.end();
+}
+
+// The host's memory that is not pinned is out of a GPU's reach.
+void not_pinned(bool bug) {
+  Session s;
+  std::vector<float> plain(N);
+  float *host;
+  CUdeviceptr x = s.iota(N), y = pinned(&host, kBytes);
+  s.launch("copy", 1, N, bug ? reinterpret_cast<CUdeviceptr>(plain.data()) : y, x, N);
+  s.end();
+}
+
+void read_of_not_pinned(bool bug) {
+  Session s;
+  std::vector<float> plain(N);
+  float *host;
+  CUdeviceptr x = pinned(&host, kBytes), y = s.zeros(N);
+  memset(host, 0, kBytes);
+  s.launch("copy", 1, N, y, bug ? reinterpret_cast<CUdeviceptr>(plain.data()) : x, N);
+  s.end();
+}
+
 void read_before_synchronise(bool bug) {
   Session s;
   CUdeviceptr y = s.zeros(N), x = s.iota(N);
@@ -209,6 +253,19 @@ void allocation_in_capture(bool bug) {
   MUST(cuStreamBeginCapture_v2(a, 0));
   s.launch("copy", 1, N, y, x, N, 0, a);
   if (bug) cuMemAlloc_v2(&z, kBytes);
+  expect(cuStreamEndCapture(a, &graph) == CUDA_SUCCESS, "the capture is invalid");
+}
+
+void module_in_capture(bool bug) {
+  Session s;
+  CUdeviceptr x = s.iota(N), y = s.zeros(N);
+  CUstream a;
+  CUgraph graph;
+  CUmodule m;
+  MUST(cuStreamCreate(&a, CU_STREAM_NON_BLOCKING));
+  MUST(cuStreamBeginCapture_v2(a, 0));
+  s.launch("copy", 1, N, y, x, N, 0, a);
+  if (bug) cuModuleLoadData(&m, "\x7f" "ELF");
   expect(cuStreamEndCapture(a, &graph) == CUDA_SUCCESS, "the capture is invalid");
 }
 
@@ -320,12 +377,17 @@ const std::vector<HostCase> &host_cases() {
       {"fresh memory, copied", "read of uninitialised memory", false, fresh_memory_copied},
       {"freed twice", "memory freed twice", true, freed_twice},
       {"copy too long", "do not lie in one allocation", true, copy_too_long},
+      {"pinned memory, past its end", cuemuChecked() ? "byte 252 of pinned allocation 1 (252 bytes)" : "found by its canary", true, pinned_past_end},
+      {"pinned memory, freed", "of freed pinned allocation 1", true, pinned_freed},
+      {"host memory that is not pinned", "write of the host's memory, which is not pinned", false, not_pinned},
+      {"read of host memory that is not pinned", "read of the host's memory, which is not pinned", false, read_of_not_pinned},
       {"read before synchronise", "the host sees poison", true, read_before_synchronise},
       {"source overwritten", "host memory was changed while a copy from it was pending", true, source_overwritten},
       {"two streams", "on another stream, without an event", false, two_streams},
       {"null stream", "on another stream, without an event", false, null_stream},
       {"graph branches", "on another stream, without an event", false, graph_branches},
       {"allocation in capture", "the capture is invalid", true, allocation_in_capture},
+      {"module loaded in capture", "the capture is invalid", true, module_in_capture},
       {"capture unjoined", "a branch was not joined", true, capture_unjoined},
       {"too few parameters", "wrong parameters: kernel copy takes 3, given are 2", true, too_few_parameters},
       {"parameter buffer", "wrong parameters: kernel copy takes 3, bytes in the buffer are 24", true, parameter_buffer},
