@@ -14,8 +14,8 @@ import (
 //
 // Tiles are of whole rows where N allows (up to 81,920): lse is then known when the tile is, and LogSumExpWithGrad turns the very tile into P: 3
 // products, 6 B N d FLOPs. With wider tables it forms the logits twice, 8 B N d, as LogSumExp (2) and LogSumExpGrad (6) do. Summing e^s y_n in
-// the first pass instead, which needs a bound of the logits, also comes to 4 products and would read and write the tile twice. Each logit is read
-// once for its sum, and read and written once for P: at an H100's L2 that is about a third of the products' time.
+// the first pass instead, which needs a bound of the logits, also comes to 4 products and would write the tile in both passes. Beside the products
+// a logit is read once for its sum (4 bytes of the L2) and read and written once for P (8).
 //
 // Every logit is formed, those of absent rows and columns too: how many there are is known on the device only.
 

@@ -91,20 +91,3 @@ func TestContrastSizes(t *testing.T) {
 		t.Logf("%s: %d steps, %.1f MiB of scratch", c.name, len(w.Steps), float64(sizes.Scratch)/(1<<20))
 	}
 }
-
-// TestSplit: the parts of a product's sum cover it once, in whole vectors.
-func TestSplit(t *testing.T) {
-	for _, k := range []int{1, 255, 1024, 1025, 2000, 4097, 31_668, 38_048, 40_000, 65_537, 1_000_003} {
-		for _, m := range []int{1, 64, 128, 2048, 100_000} {
-			p := &Product{M: m, N: 64, K: k}
-			n, terms := p.split()
-			left := k - n*terms
-			if n < 1 || left < 0 || left >= terms && n > 1 || n == 1 && left != 0 {
-				t.Errorf("[%d %d] by [%d 64]: %d parts of %d leave %d", m, k, k, n, terms, left)
-			}
-			if n > 1 && (terms%4 != 0 || terms < shortestPart || int64(p.parts()) > enoughTiles*tileRows*tileCols*3/2) {
-				t.Errorf("[%d %d] by [%d 64]: %d parts of %d, %d elements", m, k, k, n, terms, p.parts())
-			}
-		}
-	}
-}
