@@ -2,15 +2,15 @@
 // and addresses allow it (the names that end with 4; sizes are then counted in vectors).
 #include "kernel.h"
 
-// out[...] = value: a thread writes four.
-KERNEL(256, fill, int64_t n, float value, float *out) {
+// out[...] = value: a thread writes four, at once where out is aligned.
+KERNEL(256, fill, int64_t n, int vectors, float value, float *out) {
   STARTED();
   const int64_t at = thread_index() * 4;
-  if (at + 4 <= n) {
+  if (vectors && at + 4 <= n) {
     *(float4 *)(out + at) = make_float4(value, value, value, value);
     return;
   }
-  for (int64_t i = at; i < n; i++) out[i] = value;
+  for (int64_t i = at; i < n && i < at + 4; i++) out[i] = value;
 }
 EXPORT_KERNEL(fill)
 
