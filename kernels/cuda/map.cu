@@ -4,13 +4,13 @@
 // tanh. It is a training step's glue: sums of layers, activations, scales of gradients.
 //
 // An interpreter. The program lies in device memory and all threads walk it together, so its loads hit the L1 cache and its branches do not
-// diverge; a thread computes four elements, so that fetching and decoding, some 30 instructions, is paid once for four. An operand is loaded
-// where an instruction reads it: with 2048 threads on an SM, 16 bytes of each in flight are twice what the memory's latency asks for.
+// diverge; a thread computes four elements, so that fetching, decoding and branching are paid once for four. An operand is loaded
+// where an instruction reads it: 1536 threads on an SM (40 registers) have 24 KiB in flight, and 3 TB/s at 600 ns ask for 14 of each of 132 SMs.
 //
 // The result of the instruction before, which most chains read, is in registers. Results that are read later lie in slots of shared memory, of
 // which each thread has its own 16 bytes (no barrier, no bank conflict): an array indexed by the program would be local memory, a round trip
-// through L1 that competes with the operands, and a switch over registers costs more than the load. map.go gives slots out; three suffice for most
-// programs, 2 KiB each a block.
+// through L1 that competes with the operands, and a switch over registers costs more than the load. map.go gives slots out, as few as results live
+// at once, 2 KiB each a block.
 //
 // map4: the last dimension is a multiple of four and everything is aligned; one place, one vector an operand. map: four elements that are 128 apart,
 // so that a warp's loads are still coalesced, and a place for each.
