@@ -87,14 +87,17 @@ type platform struct {
 func platforms() []platform {
 	generic := func() engine.Device { return cpu.New(2, kernelset.Generic()) }
 	best := func() engine.Device { return cpu.New(2, kernelset.Best()) }
-	return []platform{
+	return append([]platform{
 		{"cpu generic float64", kernels.Float64, generic},
 		{"cpu generic float32", kernels.Float32, generic},
 		{"cpu best float64", kernels.Float64, best},
 		{"cpu best float32", kernels.Float32, best},
 		{"paranoid float64", kernels.Float64, func() engine.Device { return paranoid.New(1) }},
-	}
+	}, gpus...)
 }
+
+// gpus are the platforms of gpu_test.go, where the build has the tag.
+var gpus []platform
 
 // on opens a store on the platform for the length of a test.
 func (p platform) on(t *testing.T) *engine.Store {
