@@ -119,6 +119,9 @@ func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Devic
 		return res, err
 	}
 	if err := r.finish(ctx, &res); err != nil {
+		if _, _, gone := r.store.Snapshot(); gone != nil {
+			err = r.lost(err)
+		}
 		return res, err
 	}
 	return res, r.unwritten()

@@ -35,7 +35,11 @@ type exported struct {
 func newScorer(store *engine.Store, m models.Model, train *dataset.Interactions, threads int) (scorer, error) {
 	switch m := m.(type) {
 	case models.TableModel:
-		return newTableScorer(store, m)
+		s, err := newTableScorer(store, m)
+		if err != nil {
+			return nil, err // and not a nil *tableScorer, which is a scorer
+		}
+		return s, nil
 	case models.ItemModel:
 		return &itemScorer{model: m, train: train, threads: threads}, nil
 	}
@@ -85,7 +89,11 @@ func newTableScorer(store *engine.Store, m models.TableModel) (*tableScorer, err
 		scores := op.MatMul(op.Gather(table(usersTable), op.Only(b.Feed(s.block)[0])), table(transposed), false, false)
 		return engine.Step{Outputs: []engine.Named{{Name: "scores", Value: scores}}}
 	})
-	return s, err
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
 }
 
 func (s *tableScorer) close() {
