@@ -38,6 +38,24 @@ type Exec interface {
 	Close() error
 }
 
+// A Stager is a Device with host memory that it copies to and from without a detour. Where it has none, Go's will do. free gives it back; nobody
+// may look at it afterwards.
+type Stager interface {
+	Staging(bytes int64, what string) (b []byte, free func() error, err error)
+}
+
+// A Piece is bytes for a place in the input block.
+type Piece struct {
+	At    int64
+	Bytes []byte
+}
+
+// A Stepper is an Exec that does all of a step at once: it copies in to the input block, runs the plan, and reads report from its place in the
+// output block. It is for a device on which each call costs a wait. When it returns, in and report are the caller's again.
+type Stepper interface {
+	Step(ctx context.Context, in []Piece, report Piece) error
+}
+
 // A Prober runs a plan instruction by instruction and returns the first one that makes a NaN or an infinity of finite inputs, -1 where
 // none does.
 type Prober interface {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"nearfar/kernels"
@@ -13,8 +14,10 @@ type feeding struct {
 	feeds    []*fed
 	ports    []inputPort
 	bytes    int64
-	every    int64 // bytes of the every-step part
-	staging  [2][]byte
+	every    int64   // bytes of the every-step part
+	places   []int64 // of the ports, in the order of feeds
+	staging  [2]staging
+	pieces   []Piece // of a step, in a slice that the next step uses again
 	requests chan uint64
 	done     chan error
 	ended    chan struct{} // closed when the filling goroutine has ended; nil before the first run
@@ -34,7 +37,6 @@ type fed struct {
 
 func newFeeding(feeds []Feed, float kernels.DType) *feeding {
 	f := &feeding{}
-	var places []int64
 	for pass := range 2 { // every-step feeds, then periodic ones
 		for at, feed := range feeds {
 			p, periodic := feed.(Periodic)
@@ -44,7 +46,7 @@ func newFeeding(feeds []Feed, float kernels.DType) *feeding {
 			e := &fed{feed: feed, periodic: p, from: f.bytes}
 			for i, port := range feed.Ports() {
 				f.ports = append(f.ports, inputPort{leaf{kind: Input, feed: at, port: i}, f.bytes})
-				places = append(places, f.bytes)
+				f.places = append(f.places, f.bytes)
 				d := port.Desc
 				if d.Type.IsFloat() {
 					d.Type = float
@@ -58,17 +60,53 @@ func newFeeding(feeds []Feed, float kernels.DType) *feeding {
 			f.every = f.bytes
 		}
 	}
+	return f
+}
+
+// stage takes the host's memory for the inputs of two steps.
+func (f *feeding) stage(device Device, float kernels.DType) (err error) {
 	for k := range f.staging {
-		f.staging[k] = aligned(f.bytes)
+		if f.staging[k], err = stage(device, f.bytes, "the inputs of a step"); err != nil {
+			return err
+		}
 		next := 0
 		for _, e := range f.feeds {
 			for _, port := range e.feed.Ports() {
-				e.slots[k] = append(e.slots[k], slotOf(f.staging[k], places[next], port.Desc, float))
+				e.slots[k] = append(e.slots[k], slotOf(f.staging[k].bytes, f.places[next], port.Desc, float))
 				next++
 			}
 		}
 	}
-	return f
+	return nil
+}
+
+// close gives the host's memory back.
+func (f *feeding) close() error {
+	f.wait()
+	return errors.Join(f.staging[0].close(), f.staging[1].close())
+}
+
+// staging is host memory where copies to the device start, or copies from it end.
+type staging struct {
+	bytes []byte
+	free  func() error // nil for Go's
+}
+
+func stage(device Device, bytes int64, what string) (s staging, err error) {
+	if d, ok := device.(Stager); ok && bytes > 0 {
+		s.bytes, s.free, err = d.Staging(bytes, what)
+		return s, err
+	}
+	return staging{bytes: aligned(bytes)}, nil
+}
+
+func (s *staging) close() error {
+	free := s.free
+	*s = staging{}
+	if free == nil {
+		return nil
+	}
+	return free()
 }
 
 // aligned allocates bytes that any element type may be read from.
@@ -125,31 +163,31 @@ func (f *feeding) fill(t uint64) error {
 	return nil
 }
 
-// upload waits for step t's inputs, copies them to the device, and asks for the next step's.
-func (f *feeding) upload(ctx context.Context, t uint64, to Mem) error {
+// take waits for step t's inputs, asks for the next step's, and returns what the device does not have yet.
+func (f *feeding) take(ctx context.Context, t uint64) ([]Piece, error) {
 	select {
 	case err := <-f.done:
 		if err != nil {
-			return err
+			return nil, err
 		}
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 	k := t & 1
 	if t < f.last {
 		f.requests <- t + 1 // fills the other staging block
 	}
-	if err := to.Write(0, f.staging[k][:f.every]); err != nil {
-		return err
+	block := f.staging[k].bytes
+	f.pieces = f.pieces[:0]
+	if f.every > 0 {
+		f.pieces = append(f.pieces, Piece{0, block[:f.every]})
 	}
 	for _, e := range f.feeds {
 		if e.periodic != nil && e.fresh[k] {
-			if err := to.Write(e.from, f.staging[k][e.from:e.to]); err != nil {
-				return err
-			}
+			f.pieces = append(f.pieces, Piece{e.from, block[e.from:e.to]})
 		}
 	}
-	return nil
+	return f.pieces, nil
 }
 
 // stop ends the filling goroutine, after the Fill that it is in.

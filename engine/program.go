@@ -21,7 +21,8 @@ type Program struct {
 	report          int64 // place in the output block of the scalars, behind which the guard stands
 	guarded         bool
 	row             []float64
-	rowBytes        []byte
+	rowBytes        staging
+	closed          bool
 }
 
 func compile(b *Builder, s Step, options []PlanOption) (*Program, error) {
@@ -34,7 +35,7 @@ func compile(b *Builder, s Step, options []PlanOption) (*Program, error) {
 		p.Scalars = append(p.Scalars, n.Name)
 	}
 	if out, err := p.output(reportName); err == nil {
-		p.report, p.row, p.rowBytes = out.Offset, make([]float64, out.Desc.Elems()), aligned(out.Desc.Bytes())
+		p.report, p.row = out.Offset, make([]float64, out.Desc.Elems())
 	}
 	if err := p.load(b.Store); err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -47,6 +48,12 @@ func (p *Program) load(s *Store) (err error) {
 		return err
 	}
 	if p.outputs, err = s.Device.Alloc(max(p.Plan.Out, alignment), "the output block"); err != nil {
+		return err
+	}
+	if err = p.feeding.stage(s.Device, s.Float); err != nil {
+		return err
+	}
+	if p.rowBytes, err = stage(s.Device, int64(len(p.row)*s.Float.Size()), "the scalars of a step"); err != nil {
 		return err
 	}
 	p.exec, err = s.Device.Load(p.Plan, Binding{Inputs: p.inputs, Outputs: p.outputs, Entry: func(name string) Mem { return s.byName[name].mem }})
@@ -77,13 +84,20 @@ func (e *NonFiniteError) Error() string {
 // Scalars and guard are read after every step, not once in a while: the guard keeps the states of its own step only, so that a step which is not
 // finite must be the last.
 func (p *Program) Run(ctx context.Context, from uint64, n int, report func(t uint64, scalars []float64)) error {
+	if p.closed {
+		return errClosed
+	}
 	if n <= 0 {
 		return noSteps(n)
 	}
 	p.feeding.start(from, n)
 	defer p.feeding.stop()
+	run := p.run
+	if s, ok := p.exec.(Stepper); ok {
+		run = s.Step
+	}
 	for t := from; t < from+uint64(n); t++ {
-		if err := p.step(ctx, t, p.exec.Run); err != nil {
+		if err := p.step(ctx, t, run); err != nil {
 			return err
 		}
 		if report != nil {
@@ -92,6 +106,8 @@ func (p *Program) Run(ctx context.Context, from uint64, n int, report func(t uin
 	}
 	return nil
 }
+
+var errClosed = errors.New("the program is closed")
 
 func noSteps(n int) error {
 	if n < 0 {
@@ -102,54 +118,82 @@ func noSteps(n int) error {
 
 // Profile runs step t, updates included, and gives the time of each instruction of Plan.Code. It is an error where the device keeps no times.
 func (p *Program) Profile(ctx context.Context, t uint64) (times []time.Duration, err error) {
+	if p.closed {
+		return nil, errClosed
+	}
 	profiler, ok := p.exec.(Profiler)
 	if !ok {
 		return nil, fmt.Errorf("the device %s keeps no times", p.store.Device.Name())
 	}
 	p.feeding.start(t, 1)
 	defer p.feeding.stop()
-	err = p.step(ctx, t, func(ctx context.Context) (err error) {
-		times, err = profiler.Profile(ctx)
-		return err
+	err = p.step(ctx, t, func(ctx context.Context, in []Piece, report Piece) (err error) {
+		if err := p.write(in); err != nil {
+			return err
+		}
+		if times, err = profiler.Profile(ctx); err != nil {
+			return err
+		}
+		return p.read(report)
 	})
 	return times, err
 }
 
 // step runs one step and reads its scalars.
-func (p *Program) step(ctx context.Context, t uint64, run func(context.Context) error) error {
+func (p *Program) step(ctx context.Context, t uint64, run func(ctx context.Context, in []Piece, report Piece) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := p.feeding.upload(ctx, t, p.inputs); err != nil {
+	in, err := p.feeding.take(ctx, t)
+	if err != nil {
 		return err
 	}
-	if err := run(ctx); err != nil {
+	if err := run(ctx, in, Piece{p.report, p.rowBytes.bytes}); err != nil {
 		return err
 	}
-	if err := p.readReport(); err != nil {
-		return err
-	}
+	p.readRow()
 	if p.guarded && p.row[len(p.row)-1] != 1 {
 		return p.explainNonFinite(ctx, t)
 	}
 	return nil
 }
 
-func (p *Program) readReport() error {
-	if len(p.row) == 0 {
-		return nil
-	}
-	if err := p.outputs.Read(p.rowBytes, p.report); err != nil {
+// run is a Stepper's Step on a device that has none.
+func (p *Program) run(ctx context.Context, in []Piece, report Piece) error {
+	if err := p.write(in); err != nil {
 		return err
 	}
-	if p.store.Float == kernels.Float64 {
-		copy(p.row, View[float64](p.rowBytes))
-		return nil
+	if err := p.exec.Run(ctx); err != nil {
+		return err
 	}
-	for i, v := range View[float32](p.rowBytes) {
-		p.row[i] = float64(v)
+	return p.read(report)
+}
+
+func (p *Program) write(in []Piece) error {
+	for _, piece := range in {
+		if err := p.inputs.Write(piece.At, piece.Bytes); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func (p *Program) read(report Piece) error {
+	if len(report.Bytes) == 0 {
+		return nil
+	}
+	return p.outputs.Read(report.Bytes, report.At)
+}
+
+// readRow makes numbers of the report.
+func (p *Program) readRow() {
+	if p.store.Float == kernels.Float64 {
+		copy(p.row, View[float64](p.rowBytes.bytes))
+		return
+	}
+	for i, v := range View[float32](p.rowBytes.bytes) {
+		p.row[i] = float64(v)
+	}
 }
 
 func (p *Program) explainNonFinite(ctx context.Context, t uint64) error {
@@ -260,8 +304,8 @@ func (p *Program) Output64(name string) ([]float64, error) {
 
 // Close ends the program and then frees its memory; the Store's stays.
 func (p *Program) Close() error {
-	p.feeding.wait()
-	var errs []error
+	p.closed = true
+	errs := []error{p.feeding.close(), p.rowBytes.close()}
 	if p.exec != nil {
 		errs = append(errs, p.exec.Close())
 	}

@@ -96,7 +96,7 @@ func (o *Options) Check() error {
 	if _, err := evaluate.Selection(o.Metric, o.K, o.Candidates); o.Epochs > 0 && err != nil {
 		return fmt.Errorf("-metric %w", err)
 	}
-	return errors.Join(o.checkSplit(), o.Start.check(o), checkGPU(o.GPU))
+	return errors.Join(o.checkSplit(), o.Start.check(o), checkGPU(o.GPU, o.RequireGPU))
 }
 
 // checkSplit finds what is wrong with the split whatever the data is.

@@ -208,7 +208,7 @@ func (r *run) loop(ctx context.Context) error {
 				return r.interrupted(err)
 			}
 			if err := r.save(); err != nil {
-				return err
+				return r.lost(err)
 			}
 		}
 		if r.position.Step >= total {
@@ -224,7 +224,7 @@ func (r *run) loop(ctx context.Context) error {
 		r.endEpoch(int(r.position.Step/steps), int(steps))
 		if r.periodic() {
 			if err := r.save(); err != nil {
-				return err
+				return r.lost(err)
 			}
 		}
 	}
@@ -269,7 +269,7 @@ func (r *run) epoch(ctx context.Context, left int) error {
 // interrupted saves what there is before an error ends the run: the parameters are those before the step that failed.
 func (r *run) interrupted(err error) error {
 	if saved := r.save(); saved != nil {
-		return errors.Join(err, saved)
+		return r.lost(err)
 	}
 	switch {
 	case r.Folder == nil:
@@ -287,6 +287,18 @@ func (r *run) interrupted(err error) error {
 		return fmt.Errorf("%w at step %d: go on with -resume %s", ErrInterrupted, r.position.Step, r.Folder.Path())
 	}
 	return err
+}
+
+// lost is the error of a device that has failed: what it held cannot be read any more, and the run goes on from what is on the disk.
+func (r *run) lost(err error) error {
+	if r.Folder == nil {
+		return err
+	}
+	from := "from the start, since no checkpoint had been written"
+	if r.onDisk > 0 {
+		from = fmt.Sprintf("from step %d, its last checkpoint", r.onDisk)
+	}
+	return fmt.Errorf("step %d: %w\nthe run is not lost: -resume %s goes on %s", r.position.Step, err, r.Folder.Path(), from)
 }
 
 // ErrInterrupted says that a run was ended from outside and is saved.

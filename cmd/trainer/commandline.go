@@ -230,13 +230,13 @@ func (c *commandLine) changedSince(file string, embedded bool, may []string) (ch
 	return nil, "", nil
 }
 
-// open loads the data and opens the device that the command line names. The warning says why it is not the GPU that was asked for.
-func (c *commandLine) open(ctx context.Context, console *progress.Console) (data *dataset.Dataset, device engine.Device, warning string, err error) {
+// open loads the data and opens the device that the command line names.
+func (c *commandLine) open(ctx context.Context, console *progress.Console) (data *dataset.Dataset, device engine.Device, fallback trainer.Fallback, err error) {
 	if data, err = trainer.LoadData(ctx, c.Options, console); err != nil {
-		return nil, nil, "", err
+		return nil, nil, fallback, err
 	}
-	device, warning, err = trainer.OpenDevice(c.GPU, c.RequireGPU, c.Threads)
-	return data, device, warning, err
+	device, fallback, err = trainer.OpenDevice(c.GPU, c.RequireGPU, c.Threads)
+	return data, device, fallback, err
 }
 
 // resumed is the file that has the options of a run or a sweep.
@@ -345,6 +345,7 @@ func usage(w io.Writer) error {
   trainer -seeds 1,2,3 [-grid "tau=.1,.2;lambda=.05,.1"] ..        several runs over one data set, compared on the validation split
   trainer -resume FOLDER                                           go on with a run or a sweep that was interrupted
   trainer models                                                   the models and their papers
+  trainer doctor                                                   what this machine has for training, and why a GPU is not used
   trainer -model NAME -help                                        a model's options, defaults, sources
   trainer evaluate RUN [-data PATH] [options]                      measure a run again, on its data or other data
   trainer recommend RUN -user U [options]                          the best items for users

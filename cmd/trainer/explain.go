@@ -27,12 +27,12 @@ func explain(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	data, device, warning, err := c.open(ctx, nil)
+	data, device, fallback, err := c.open(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer device.Close()
-	if warning != "" {
+	if warning := fallback.Warning(); warning != "" {
 		fmt.Fprintln(stderr, "trainer:", warning)
 	}
 	m, err := c.model.New(models.Data{Train: data.Train, Seed: c.Seed, UserFields: data.UserFields, ItemFields: data.ItemFields})

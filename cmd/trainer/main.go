@@ -7,6 +7,7 @@
 //	trainer models                          the models and their papers
 //	trainer -model sgl -help                that model's options, defaults, sources
 //	trainer explain -model sgl              the compiled program of a training step
+//	trainer doctor                          what this machine has for training, and why a GPU is not used
 package main
 
 import (
@@ -84,8 +85,10 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return repeatable(name, recommend(ctx, args, stdout, stderr))
 	case "explain":
 		return explain(ctx, args, stdout, stderr)
+	case "doctor":
+		return doctor(args, stdout)
 	case "help":
 		return usage(stdout)
 	}
-	return misused("no command %q: train (the default), evaluate, recommend, explain, models, help", name)
+	return misused("no command %q: train (the default), evaluate, recommend, explain, models, doctor, help", name)
 }

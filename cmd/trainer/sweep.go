@@ -48,7 +48,7 @@ func (c *commandLine) sweep(ctx context.Context, s session, stdout io.Writer) er
 		return err
 	}
 	fmt.Fprint(s.console, s.data.String())
-	for _, warning := range append(c.warnings, s.warning) {
+	for _, warning := range append(c.warnings, s.fallback.Warning()) {
 		if warning != "" {
 			fmt.Fprintln(s.console, "warning:", warning)
 		}

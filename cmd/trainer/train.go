@@ -38,7 +38,7 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	s := session{console: newConsole(stderr)}
-	if s.data, s.device, s.warning, err = c.open(ctx, s.console); err != nil {
+	if s.data, s.device, s.fallback, err = c.open(ctx, s.console); err != nil {
 		return err
 	}
 	defer s.device.Close()
@@ -69,11 +69,11 @@ func isMeasured(res trainer.Result) bool { return res.WallTime > 0 }
 
 // session is what the runs of one command share.
 type session struct {
-	data    *dataset.Dataset
-	device  engine.Device
-	warning string // about the device
-	console *progress.Console
-	quiet   bool // the options have been printed
+	data     *dataset.Dataset
+	device   engine.Device
+	fallback trainer.Fallback
+	console  *progress.Console
+	quiet    bool // the options have been printed
 }
 
 // newConsole shows progress as a bar where w is a terminal.
@@ -95,7 +95,7 @@ func (c *commandLine) run(ctx context.Context, s session, folder *runfolder.Fold
 		return res, err
 	}
 	defer closer.Close()
-	for _, warning := range append(c.warnings, s.warning) {
+	for _, warning := range append(c.warnings, s.fallback.Warning()) {
 		if warning != "" && !s.quiet {
 			log.Warn(warning)
 		}
@@ -106,6 +106,9 @@ func (c *commandLine) run(ctx context.Context, s session, folder *runfolder.Fold
 	log.Info("run", zap.String("model", c.spec.Name), zap.String("data", s.data.Name), zap.Uint64("seed", c.Seed),
 		zap.String("device", s.device.Name()), zap.String("folder", folder.Path()))
 	log.Debug("options", zap.Any("options", c.origins())) // for the file; people read the lines below
+	if note := s.fallback.Note(); note != "" && !s.quiet {
+		log.Info("no GPU is used", zap.String("reason", note))
+	}
 	if !s.quiet {
 		fmt.Fprint(s.console, c.options())
 	}

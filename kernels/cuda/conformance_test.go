@@ -35,7 +35,7 @@ type onDevice struct {
 func (s *onDevice) Name() string { return cuda.Set{}.Name() }
 
 func (s *onDevice) alloc(bytes int64) (cuda.Ptr, error) {
-	p, err := s.device.Alloc(bytes)
+	p, err := s.device.Alloc(bytes, "an operand")
 	if err == nil {
 		s.lent = append(s.lent, p)
 	}

@@ -2,236 +2,254 @@
 
 // Package device carries out the work that package cuda lowers, on one GPU, through gorgonia.org/cu.
 //
-// A CUDA context is current in a thread, so a Device has one goroutine that is locked to its thread and owns everything: context, stream, modules,
-// memory. Do hands it a function; whatever belongs together goes in one, since each hop costs some microseconds.
+// A CUDA context is current in a thread, so a Device has one goroutine, locked to its thread, that owns everything: context, stream, module,
+// memory, programs. A hop there and back costs microseconds, so that what belongs together is one call: Program.Step is a whole training
+// step.
+//
+// Everything goes into one stream, and every method waits for it before it returns. So there is nothing under way between two calls, and
+// whatever the host wrote or read is there.
+//
+// Errors name the function of the driver that failed, in CUDA's words, and what it was for. Work that fails on the GPU takes the context with
+// it: such a device answers every later call with its first error, at once, and wants to be closed.
 package device
 
 import (
 	"errors"
 	"fmt"
 	"runtime"
-	"unsafe"
+	"strings"
+	"sync"
 
 	"gorgonia.org/cu"
 
 	"nearfar/kernels/cuda"
 	"nearfar/kernels/cuda/driver"
-	"nearfar/kernels/cuda/images"
 )
 
-// Device is a GPU with its context and stream.
+// Device is a GPU with its context and stream. Any goroutine may use it.
 type Device struct {
-	jobs chan func()
-	done chan struct{}
+	About About
 
-	// What follows is the goroutine's.
+	mu      sync.Mutex        // one call at a time
+	jobs    chan func() error // nil once the device is closed
+	results chan error
+	ended   chan struct{}
+
+	// What follows is the goroutine's; failed is read by callers too, between two jobs.
+	failed    error // what made the context unusable
 	context   cu.CUContext
 	stream    cu.Stream
 	modules   map[string]cu.Module // by the image's name
 	functions map[string]*function
 	blas      *driver.BLAS
-	workspace cuda.Ptr
 	progress  []byte // pinned; what every kernel writes its mark into
+	memory    map[cuda.Ptr]use
+	pinned    map[*byte]use
+	programs  map[*Program]bool
 }
 
-// function is a kernel that was looked up.
-type function struct {
-	f      cu.Function
-	shared int // dynamic shared memory that it may use
+// About says which GPU a device is, and what decides the last bits beside it.
+type About struct {
+	driver.Device
+	BLAS driver.Version
 }
 
-// Open makes a context on a GPU.
+// Any asks Open for the first GPU that can be used.
+const Any = -1
+
+// Open makes a context on a GPU, as the driver numbers them, or on Any.
 func Open(index int) (*Device, error) {
-	if err := driver.Available(); err != nil {
+	gpu, err := find(index)
+	if err != nil {
 		return nil, err
 	}
-	d := &Device{jobs: make(chan func()), done: make(chan struct{}), modules: map[string]cu.Module{}, functions: map[string]*function{}}
-	go d.serve()
-	if err := d.Do(func() error { return d.open(index) }); err != nil {
-		return nil, errors.Join(err, d.Close())
+	d := &Device{
+		About:     About{Device: gpu},
+		jobs:      make(chan func() error),
+		results:   make(chan error),
+		ended:     make(chan struct{}),
+		modules:   map[string]cu.Module{},
+		functions: map[string]*function{},
+		memory:    map[cuda.Ptr]use{},
+		pinned:    map[*byte]use{},
+		programs:  map[*Program]bool{},
+	}
+	go d.serve(d.jobs)
+	if err := d.do(d.open); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", label(gpu), err), d.Close())
 	}
 	return d, nil
 }
 
-func (d *Device) serve() {
-	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and its context with it
-	defer close(d.done)
-	for job := range d.jobs {
-		job()
-	}
-}
-
-// Do runs f on the device's goroutine and returns its error.
-func (d *Device) Do(f func() error) (err error) {
-	ended := make(chan struct{})
-	d.jobs <- func() {
-		defer close(ended)
-		err = f()
-	}
-	<-ended
-	return err
-}
-
-const workspaceBytes = 32 << 20 // of cuBLAS, as NVIDIA recommends it
-
-func (d *Device) open(index int) error {
-	dev, err := cu.GetDevice(index)
+// find looks for a GPU that can be used.
+func find(index int) (driver.Device, error) {
+	gpus, err := driver.Devices()
 	if err != nil {
-		return fmt.Errorf("cuDeviceGet %d: %w", index, err)
+		return driver.Device{}, err
 	}
-	if d.context, err = dev.MakeContext(cu.SchedAuto); err != nil {
-		return fmt.Errorf("cuCtxCreate: %w", err)
+	var names []string
+	for _, g := range gpus {
+		switch {
+		case g.Index == index && g.Err != nil:
+			return g, fmt.Errorf("%s: %w", label(g), g.Err)
+		case g.Index == index, index == Any && g.Err == nil:
+			return g, nil
+		}
+		names = append(names, fmt.Sprintf("%d (%s)", g.Index, g.Name))
+	}
+	if err := driver.Available(); err != nil {
+		return driver.Device{}, err
+	}
+	return driver.Device{}, fmt.Errorf("there is no GPU %d: the driver shows %s", index, strings.Join(names, ", "))
+}
+
+func label(g driver.Device) string {
+	if g.Name == "" {
+		return fmt.Sprintf("GPU %d", g.Index)
+	}
+	return fmt.Sprintf("GPU %d (%s)", g.Index, g.Name)
+}
+
+func (d *Device) serve(jobs <-chan func() error) {
+	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	defer close(d.ended)
+	for job := range jobs {
+		d.results <- d.note(job())
+	}
+}
+
+// ErrClosed is the answer of a closed device or program.
+var ErrClosed = errors.New("the device is closed")
+
+// do runs f on the device's goroutine and returns its error, unless the device is past use.
+func (d *Device) do(f func() error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.jobs == nil {
+		return ErrClosed
+	}
+	if d.failed != nil {
+		return d.failed
+	}
+	d.jobs <- f
+	return <-d.results
+}
+
+// undo is do for what gives something back. A device that is past use has given it back, or does so when it is closed.
+func (d *Device) undo(f func() error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.jobs == nil || d.failed != nil {
+		return nil
+	}
+	d.jobs <- f
+	return <-d.results
+}
+
+// workspaceBytes is cuBLAS's memory, as NVIDIA recommends it from Hopper on.
+const workspaceBytes = 32 << 20
+
+func (d *Device) open() (err error) {
+	gpu, err := cu.GetDevice(d.About.Index)
+	if err != nil {
+		return driver.Call("cuDeviceGet", err)
+	}
+	if d.context, err = gpu.MakeContext(cu.SchedAuto); err != nil {
+		return driver.Call("cuCtxCreate", err)
 	}
 	if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
-		return fmt.Errorf("cuStreamCreate: %w", err)
+		return driver.Call("cuStreamCreate", err)
 	}
 	if d.progress, err = driver.AllocHost(64, driver.Portable); err != nil {
-		return err
+		return fmt.Errorf("the kernels' marks: %w", err)
 	}
+	return d.openBLAS()
+}
+
+// openBLAS makes cuBLAS ready to be captured: with a stream, with memory of its own, and with one product done, since it starts at the first.
+func (d *Device) openBLAS() (err error) {
 	if d.blas, err = driver.NewBLAS(); err != nil {
 		return err
 	}
+	d.About.BLAS = driver.BLASVersion()
 	if err := d.blas.SetStream(d.stream); err != nil {
 		return err
 	}
-	p, err := cu.MemAlloc(workspaceBytes)
+	workspace, err := d.alloc(workspaceBytes, "cuBLAS's workspace")
 	if err != nil {
-		return fmt.Errorf("cuMemAlloc of %d bytes: %w", workspaceBytes, err)
-	}
-	d.workspace = cuda.Ptr(p)
-	if err := d.blas.SetWorkspace(p, workspaceBytes); err != nil {
 		return err
 	}
-	return d.blas.SetMathMode(driver.PedanticMath)
+	if err := d.blas.SetWorkspace(cu.DevicePtr(workspace), workspaceBytes); err != nil {
+		return err
+	}
+	if err := d.blas.SetMathMode(driver.PedanticMath); err != nil {
+		return err
+	}
+	operands, err := d.alloc(3*4, "the first product")
+	if err != nil {
+		return err
+	}
+	if err := d.clear(operands, 3*4); err != nil {
+		return err
+	}
+	one := func(i cuda.Ptr) driver.Matrix { return driver.Matrix{Data: cu.DevicePtr(operands + 4*i), Stride: 1} }
+	if err := d.blas.Gemm(driver.Product{M: 1, N: 1, K: 1, Alpha: 1, A: one(0), B: one(1), C: one(2), Compute: driver.Compute32FPedantic, Batches: 1}); err != nil {
+		return fmt.Errorf("the first product: %w", err)
+	}
+	if err := d.finish(); err != nil {
+		return fmt.Errorf("the first product: %w", err)
+	}
+	return d.free(operands)
 }
 
-// Close frees everything and ends the goroutine.
+// finish waits for the stream. An error is one of the work in it.
+func (d *Device) finish() error {
+	return driver.Call("cuStreamSynchronize", d.stream.Synchronize())
+}
+
+// Close frees everything and ends the goroutine. A second time it does nothing.
 func (d *Device) Close() error {
-	err := d.Do(func() error {
-		var none cu.CUContext
-		if d.context == none {
-			return nil
-		}
-		return errors.Join(d.blas.Close(), driver.FreeHost(d.progress), d.context.Destroy())
-	})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.jobs == nil {
+		return nil
+	}
+	d.jobs <- d.release
+	err := <-d.results
 	close(d.jobs)
-	<-d.done
+	d.jobs = nil
+	<-d.ended
 	return err
 }
 
-// Alloc gives memory of unspecified content.
-func (d *Device) Alloc(bytes int64) (p cuda.Ptr, err error) {
-	err = d.Do(func() error {
-		at, err := cu.MemAlloc(max(bytes, 1))
-		if err != nil {
-			return fmt.Errorf("cuMemAlloc of %d bytes: %w", bytes, err)
-		}
-		p = cuda.Ptr(at)
-		return nil
-	})
-	return p, err
-}
-
-// Free gives memory back.
-func (d *Device) Free(p cuda.Ptr) error {
-	return d.Do(func() error { return cu.MemFree(cu.DevicePtr(p)) })
-}
-
-// Write copies bytes to the device.
-func (d *Device) Write(p cuda.Ptr, b []byte) error {
-	if len(b) == 0 {
-		return nil
+// release frees all that there is, whatever of it fails. After a failure the driver answers everything with that, and it has been told.
+func (d *Device) release() error {
+	var errs []error
+	told := d.failed != nil
+	for p := range d.programs {
+		errs = append(errs, p.graph.Destroy())
 	}
-	return d.Do(func() error { return cu.MemcpyHtoD(cu.DevicePtr(p), unsafe.Pointer(&b[0]), int64(len(b))) })
-}
-
-// Read copies bytes from the device.
-func (d *Device) Read(b []byte, p cuda.Ptr) error {
-	if len(b) == 0 {
+	if d.blas != nil {
+		errs = append(errs, d.blas.Close())
+	}
+	for p := range d.memory {
+		errs = append(errs, d.free(p))
+	}
+	for _, u := range d.pinned {
+		errs = append(errs, driver.FreeHost(u.host))
+	}
+	errs = append(errs, driver.FreeHost(d.progress))
+	for _, m := range d.modules {
+		errs = append(errs, driver.Call("cuModuleUnload", m.Unload()))
+	}
+	if d.stream != cu.NoStream {
+		errs = append(errs, driver.Call("cuStreamDestroy", d.stream.Destroy()))
+	}
+	if d.context != (cu.CUContext{}) {
+		errs = append(errs, driver.Call("cuCtxDestroy", d.context.Destroy()))
+	}
+	if told {
 		return nil
 	}
-	return d.Do(func() error { return cu.MemcpyDtoH(unsafe.Pointer(&b[0]), cu.DevicePtr(p), int64(len(b))) })
-}
-
-// Run carries out work and waits for it.
-func (d *Device) Run(w cuda.Work) error {
-	return d.Do(func() error {
-		for i, s := range w.Steps {
-			if err := d.enqueue(s, uint32(i)); err != nil {
-				return fmt.Errorf("%v: %w", s, err)
-			}
-		}
-		return d.stream.Synchronize()
-	})
-}
-
-// enqueue puts a step into the stream.
-func (d *Device) enqueue(s cuda.Step, mark uint32) error {
-	switch s := s.(type) {
-	case *cuda.Launch:
-		return d.launch(s, mark)
-	case *cuda.Product:
-		return d.multiply(s)
-	case *cuda.Copy:
-		return cu.MemcpyDtoDAsync(cu.DevicePtr(s.To), cu.DevicePtr(s.From), s.Bytes, d.stream)
-	case *cuda.Clear:
-		return cu.MemsetD32Async(cu.DevicePtr(s.At), 0, s.Bytes/4, d.stream)
-	}
-	return fmt.Errorf("a %T is no step", s)
-}
-
-// moduleOf loads the image that a kernel is in, with its first kernel.
-func (d *Device) moduleOf(kernel string) (cu.Module, error) {
-	name := images.Of(kernel)
-	module, ok := d.modules[name]
-	if ok {
-		return module, nil
-	}
-	module, err := cu.LoadData(images.Load(name))
-	if err != nil {
-		return module, fmt.Errorf("cuModuleLoadData of %s.fatbin: %w", name, err)
-	}
-	d.modules[name] = module
-	return module, nil
-}
-
-func (d *Device) launch(l *cuda.Launch, mark uint32) error {
-	f := d.functions[l.Kernel]
-	if f == nil {
-		module, err := d.moduleOf(l.Kernel)
-		if err != nil {
-			return err
-		}
-		found, err := module.Function(l.Kernel)
-		if err != nil {
-			return fmt.Errorf("cuModuleGetFunction: %w", err)
-		}
-		f = &function{f: found}
-		d.functions[l.Kernel] = f
-	}
-	if l.Shared > max(f.shared, 48<<10) {
-		if err := driver.AllowDynamicShared(f.f, l.Shared); err != nil {
-			return err
-		}
-		f.shared = l.Shared
-	}
-	// cu reads 8 bytes behind each pointer, so every parameter is boxed in 8.
-	values := make([]uint64, len(l.Args)+2)
-	values[0], values[1] = uint64(uintptr(unsafe.Pointer(&d.progress[0]))), uint64(mark)
-	for i, a := range l.Args {
-		values[i+2] = a.Bits
-	}
-	pointers := make([]unsafe.Pointer, len(values))
-	for i := range values {
-		pointers[i] = unsafe.Pointer(&values[i])
-	}
-	return f.f.Launch(l.Grid[0], l.Grid[1], l.Grid[2], l.Block, 1, 1, l.Shared, d.stream, pointers)
-}
-
-func (d *Device) multiply(p *cuda.Product) error {
-	matrix := func(m cuda.Matrix) driver.Matrix {
-		return driver.Matrix{Data: cu.DevicePtr(m.At), Stride: m.Stride, Transposed: m.Transposed, Type: driver.Float32, Batch: m.Batch}
-	}
-	return d.blas.Gemm(driver.Product{M: p.M, N: p.N, K: p.K, Alpha: p.Alpha, Beta: p.Beta, A: matrix(p.A), B: matrix(p.B), C: matrix(p.C),
-		Compute: driver.Compute32FPedantic, Batches: p.Batches})
+	return errors.Join(errs...)
 }

@@ -31,6 +31,7 @@ CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream);
 CUresult cuGraphExecDestroy(CUgraphExec exec);
 
 CUresult cuFuncSetAttribute(CUfunction function, int attribute, int value);
+CUresult cuFuncGetParamInfo(CUfunction function, size_t index, size_t *offset, size_t *size);
 
 CUresult cuMemHostAlloc(void **data, size_t bytes, unsigned flags);
 CUresult cuMemFreeHost(void *data);

@@ -61,6 +61,8 @@ func useGraph() error {
 	fmt.Println("shared:", AllowDynamicShared(cu.Function{}, 96<<10))
 	err = AllowDynamicShared(cu.Function{}, 1<<20)
 	fmt.Println("shared:", err, errors.Is(err, InvalidValue), errors.Is(err, OutOfMemory))
+	sizes, err := Parameters(cu.Function{}) // this driver is older than the question
+	fmt.Println("parameters:", sizes, err)
 	return nil
 }
 
@@ -75,7 +77,8 @@ func TestGraph(t *testing.T) {
 		"default: cuStreamBeginCapture: CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED (900): this call cannot be captured\n",
 		"in the end: 0 graphs, work 6\n",
 		"shared: <nil>\n",
-		"shared: cuFuncSetAttribute: CUDA_ERROR_INVALID_VALUE (1): an argument is out of range true false\n")
+		"shared: cuFuncSetAttribute: CUDA_ERROR_INVALID_VALUE (1): an argument is out of range true false\n",
+		"parameters: [] cuFuncGetParamInfo: CUDA_ERROR_NOT_FOUND (500): the driver or the image has nothing of this name\n")
 }
 
 func useMemory() error {
@@ -89,6 +92,7 @@ func useMemory() error {
 	fmt.Println(err, errors.Is(err, OutOfMemory))
 	_, err = AllocHost(0, 0)
 	fmt.Println(err)
+	fmt.Println(Call("cuMemAlloc", nil), Call("cuMemAlloc", cu.OutOfMemory), errors.Is(Call("cuMemAlloc", cu.OutOfMemory), OutOfMemory))
 	return nil
 }
 
@@ -96,7 +100,8 @@ func TestHostMemory(t *testing.T) {
 	wants(t, inProcess(t, "memory", driverVariable+"="+compile(t, "cuda.c", "libcuda.so.1")),
 		"4096 4096 0 0\n",
 		"cuMemHostAlloc: CUDA_ERROR_OUT_OF_MEMORY (2): the device has not enough free memory true\n",
-		"cuMemHostAlloc: CUDA_ERROR_INVALID_VALUE (1): an argument is out of range\n")
+		"cuMemHostAlloc: CUDA_ERROR_INVALID_VALUE (1): an argument is out of range\n",
+		"<nil> cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY (2): the device has not enough free memory true\n")
 }
 
 // useBLAS compares products in every layout with a plain loop.

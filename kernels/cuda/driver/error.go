@@ -10,8 +10,11 @@ package driver
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
+
+	"gorgonia.org/cu"
 )
 
 // An Error is a call of a driver's function that failed. errors.Is(err, OutOfMemory) and the like look through it.
@@ -40,15 +43,26 @@ type Result int
 
 // What callers tell apart.
 const (
-	InvalidValue   Result = 1
-	OutOfMemory    Result = 2
-	NotInitialized Result = 3
-	StubLibrary    Result = 34
-	NoDevice       Result = 100
-	InvalidDevice  Result = 101
-	NoBinary       Result = 209
-	IllegalAddress Result = 700
-	LaunchFailed   Result = 719
+	InvalidValue        Result = 1
+	OutOfMemory         Result = 2
+	NotInitialized      Result = 3
+	StubLibrary         Result = 34
+	NoDevice            Result = 100
+	InvalidDevice       Result = 101
+	InvalidContext      Result = 201
+	NoBinary            Result = 209
+	ECCUncorrectable    Result = 214
+	NotFound            Result = 500
+	IllegalAddress      Result = 700
+	LaunchTimeout       Result = 702
+	Assert              Result = 710
+	HardwareStack       Result = 714
+	IllegalInstruction  Result = 715
+	MisalignedAddress   Result = 716
+	InvalidAddressSpace Result = 717
+	InvalidPC           Result = 718
+	LaunchFailed        Result = 719
+	Unknown             Result = 999
 )
 
 func (r Result) Error() string { return r.Name() }
@@ -116,6 +130,27 @@ func check(call string, code C.CUresult) error {
 		return nil
 	}
 	return &Error{Call: call, Code: Result(code)}
+}
+
+// Call gives the error of one of cu's calls the function's name and CUDA's words: cu returns a number, whose name is Go's. nil stays nil.
+func Call(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if code, ok := codeOf(cu.Success, err); ok {
+		return &Error{Call: name, Code: code}
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// codeOf finds an error of the type of cu's results, which cu does not export.
+func codeOf[R interface {
+	~int
+	error
+}](_ R, err error) (Result, bool) {
+	var r R
+	ok := errors.As(err, &r)
+	return Result(r), ok
 }
 
 // loadedName is Name by a library that is not in use.

@@ -6,6 +6,7 @@ package driver
 import "C"
 
 import (
+	"cmp"
 	"fmt"
 	"unsafe"
 
@@ -34,34 +35,50 @@ func Capture(s cu.Stream, mode CaptureMode, record func() error) (*Graph, error)
 	if err := check("cuStreamBeginCapture", C.cuStreamBeginCapture_v2(stream, C.int(mode))); err != nil {
 		return nil, err
 	}
-	ended := false
-	var captured C.CUgraph
-	end := func() error {
-		ended = true
-		return check("cuStreamEndCapture", C.cuStreamEndCapture(stream, &captured))
+	captured, err := captureInto(stream, record)
+	g := new(Graph)
+	if err == nil {
+		err = check("cuGraphInstantiateWithFlags", C.cuGraphInstantiateWithFlags(&g.exec, captured, 0))
 	}
-	defer func() {
-		if !ended { // record panicked: the stream is usable again
-			end()
-		}
-		if captured != nil {
-			C.cuGraphDestroy(captured) // an executable graph is a copy
-		}
-	}()
-	err := record()
-	if failed := end(); err == nil {
-		err = failed
-	} else if failed != nil {
-		err = fmt.Errorf("%w; %w", err, failed)
+	if captured != nil { // an executable graph is a copy
+		err = joined(err, check("cuGraphDestroy", C.cuGraphDestroy(captured)))
 	}
 	if err != nil {
-		return nil, err
-	}
-	g := new(Graph)
-	if err := check("cuGraphInstantiateWithFlags", C.cuGraphInstantiateWithFlags(&g.exec, captured, 0)); err != nil {
-		return nil, err
+		return nil, joined(err, g.Destroy())
 	}
 	return g, nil
+}
+
+// captureInto runs record in a capture that has begun, and ends it.
+func captureInto(stream C.CUstream, record func() error) (captured C.CUgraph, err error) {
+	ended := false
+	end := func() error {
+		ended = true
+		err := check("cuStreamEndCapture", C.cuStreamEndCapture(stream, &captured))
+		if err != nil && captured == nil { // where the capture goes on all the same, nothing else could be done with the stream
+			C.cuStreamEndCapture(stream, &captured)
+		}
+		return err
+	}
+	defer func() {
+		if ended {
+			return
+		}
+		end() // record panicked: the stream is usable again
+		if captured != nil {
+			C.cuGraphDestroy(captured)
+		}
+	}()
+	err = record()
+	return captured, joined(err, end())
+}
+
+// joined is both errors in one line.
+func joined(a, b error) error {
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	return fmt.Errorf("%w; %w", a, b)
 }
 
 // Launch puts the graph's work into a stream. It returns before the work is done.
@@ -69,8 +86,11 @@ func (g *Graph) Launch(s cu.Stream) error {
 	return check("cuGraphLaunch", C.cuGraphLaunch(g.exec, C.CUstream(unsafe.Pointer(s.C()))))
 }
 
-// Destroy frees the graph. Work of it that is under way goes on.
+// Destroy frees the graph. Work of it that is under way goes on. A nil graph and one that is destroyed already have nothing to free.
 func (g *Graph) Destroy() error {
+	if g == nil {
+		return nil
+	}
 	exec := g.exec
 	g.exec = nil
 	if exec == nil {

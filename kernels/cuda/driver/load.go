@@ -103,6 +103,14 @@ func OpenBLAS() error {
 	return openBLAS().Err
 }
 
+// BLASVersion is that of the cuBLAS in use, zero where there is none.
+func BLASVersion() Version {
+	if OpenBLAS() != nil {
+		return Version{}
+	}
+	return openBLAS().Version
+}
+
 // loadCUDA tries one place after another until a driver initialises: on a machine that has two, as a WSL with a Linux driver installed, the
 // first is not always the one that works.
 func loadCUDA(getenv func(string) string) *Library {

@@ -54,6 +54,7 @@ var cudaSymbols = [...]string{
 	"cuEventRecord",
 	"cuEventSynchronize",
 	"cuFuncGetAttribute",
+	"cuFuncGetParamInfo",
 	"cuFuncSetAttribute",
 	"cuFuncSetCacheConfig",
 	"cuFuncSetSharedMemConfig",

@@ -1,0 +1,133 @@
+//go:build gpu && linux && amd64 && cgo
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"nearfar/engine"
+	"nearfar/kernels"
+	kernelset "nearfar/kernels/cuda"
+	"nearfar/kernels/cuda/device"
+	"nearfar/kernels/cuda/driver"
+)
+
+// Device runs plans on a GPU, in float32.
+type Device struct {
+	gpu *device.Device
+	set kernelset.Set
+
+	direct bool // no graphs: for tests
+}
+
+var (
+	_ engine.Device = (*Device)(nil)
+	_ engine.Stager = (*Device)(nil)
+)
+
+// Built says whether this build has a CUDA device at all.
+const Built = true
+
+// Any asks Open for the first GPU that can be used.
+const Any = device.Any
+
+// Open opens a GPU, as the driver numbers them, or Any.
+func Open(index int) (engine.Device, error) {
+	gpu, err := device.Open(index)
+	if err != nil {
+		return nil, advised(err)
+	}
+	return &Device{gpu: gpu}, nil
+}
+
+// Report says in lines what there is of NVIDIA's driver, libraries and GPUs, and why none is used where none is.
+func Report() string { return driver.Inspect().String() }
+
+// Name is the compute capability, and what decides the last bits beside it: cuBLAS chooses by the GPU and its own version.
+func (d *Device) Name() string {
+	a := d.gpu.About
+	return fmt.Sprintf("cuda/%v (%s, cuBLAS %v)", a.Capability, a.Name, a.BLAS)
+}
+
+// Offers tells whether the kernel set has k. There is no way to run a kernel elsewhere: a plan is on the GPU as a whole, or is not built.
+func (d *Device) Offers(k kernels.Kernel, out, in []kernels.Desc) bool {
+	return d.set.Offers(k, out, in)
+}
+
+// Alloc gives zeroed memory, at a multiple of 256.
+func (d *Device) Alloc(bytes int64, what string) (engine.Mem, error) {
+	if bytes < 0 || bytes > math.MaxInt {
+		return nil, fmt.Errorf("%s: %d bytes of memory", what, bytes)
+	}
+	at, err := d.gpu.Alloc(bytes, what)
+	if err != nil {
+		return nil, advised(err)
+	}
+	if err := d.gpu.Clear(at, bytes); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", what, err), d.gpu.Free(at))
+	}
+	return &memory{gpu: d.gpu, at: at, bytes: bytes}, nil
+}
+
+// Staging gives pinned memory.
+func (d *Device) Staging(bytes int64, what string) ([]byte, func() error, error) {
+	b, err := d.gpu.AllocHost(bytes, what)
+	if err != nil {
+		return nil, nil, err
+	}
+	return b, func() error { return d.gpu.FreeHost(b) }, nil
+}
+
+// Close frees whatever of the GPU is left.
+func (d *Device) Close() error { return d.gpu.Close() }
+
+// advised says what to do about an error that the user can do something about.
+func advised(err error) error {
+	var full *device.OutOfMemory
+	if !errors.As(err, &full) {
+		return err
+	}
+	return fmt.Errorf("%w: lower -batch, which a step's memory grows with, or -dim or -layers, or end what else uses this GPU", err)
+}
+
+// memory is an allocation of a GPU.
+type memory struct {
+	gpu   *device.Device
+	at    kernelset.Ptr
+	bytes int64
+	freed bool
+}
+
+func (m *memory) Write(off int64, b []byte) error {
+	if err := m.holds("write", off, b); err != nil {
+		return err
+	}
+	return m.gpu.Write(m.at+kernelset.Ptr(off), b)
+}
+
+func (m *memory) Read(b []byte, off int64) error {
+	if err := m.holds("read", off, b); err != nil {
+		return err
+	}
+	return m.gpu.Read(b, m.at+kernelset.Ptr(off))
+}
+
+func (m *memory) holds(what string, off int64, b []byte) error {
+	if m.freed {
+		return fmt.Errorf("a %s of memory that is free", what)
+	}
+	if off < 0 || off+int64(len(b)) > m.bytes {
+		return fmt.Errorf("a %s of %d bytes at %d, of %d", what, len(b), off, m.bytes)
+	}
+	return nil
+}
+
+func (m *memory) Free() error {
+	if m.freed {
+		return errors.New("memory is freed twice")
+	}
+	m.freed = true
+	return m.gpu.Free(m.at)
+}

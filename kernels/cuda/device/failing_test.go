@@ -1,0 +1,169 @@
+//go:build gpu && linux && amd64 && cgo
+
+package device
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"nearfar/kernels/cuda"
+	"nearfar/kernels/cuda/driver"
+)
+
+// A kernel that leaves its memory: the error says which, the device answers everything with it from then on, and can be closed.
+func TestFailedKernel(t *testing.T) {
+	e := emulator(t)
+	for name, c := range map[string]struct {
+		before func(k *toy)                  // it is loaded
+		after  func(d *Device, k *toy) error // and before it runs
+		where  string
+		number int
+	}{
+		"a kernel": {func(k *toy) { k.code[1].Work.Steps[0].(*cuda.Launch).Args[2].Bits = 1 << 20 }, nil, "dot: row_dot<<<[1 1 1], 256, 0>>>, or directly behind it in product: clear of 160 bytes or in product: product [5 x 8] [8 x 8] x 1: cuStreamSynchronize: CUDA_ERROR_ILLEGAL_ADDRESS (700)", 1},
+		"a product": {nil, func(d *Device, k *toy) error { return d.Free(k.m) },
+			"dot: row_dot<<<[1 1 1], 256, 0>>>, or directly behind it in product: clear of 160 bytes or in product: product [5 x 8] [8 x 8] x 1: cuStreamSynchronize: ", 1},
+		"no kernel yet": {func(k *toy) {
+			k.code = append([]Instruction{{Name: "first", Work: cuda.Work{Steps: []cuda.Step{&cuda.Clear{At: k.sum, Bytes: 4}}}}}, k.code...)
+		}, func(d *Device, k *toy) error { return d.Free(k.sum) },
+			"before the first kernel began, in first: clear of 4 bytes: cuStreamSynchronize: ", -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := e.Live()
+			d := open(t)
+			k, err := newToy(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole, err := d.Load(k.code, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.before != nil {
+				c.before(k)
+			}
+			p, err := d.Load(k.code, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Write(k.id, words[int32](0, 1, 2, 3, 4)); err != nil {
+				t.Fatal(err)
+			}
+			if c.after != nil {
+				if err := c.after(d, k); err != nil {
+					t.Fatal(err)
+				}
+			}
+			first := p.Step(nil, nil)
+			var run *RunError
+			if !errors.As(first, &run) || run.Instruction != c.number || !strings.Contains(first.Error(), c.where) {
+				t.Fatalf("the error is %v (%#v)", first, run)
+			}
+			t.Log(first)
+			within(t, time.Second, func() {
+				_, profile := p.Profile()
+				_, alloc := d.Alloc(1, "something")
+				_, load := d.Load(nil, Options{})
+				for _, err := range []error{p.Step(nil, nil), whole.Step(nil, nil), p.Run(0, 1), profile, alloc, load, d.Write(k.x, make([]byte, 4)), d.Read(make([]byte, 4), k.x)} {
+					if err != first {
+						t.Errorf("later calls say %v", err)
+					}
+				}
+				if err := errors.Join(p.Close(), whole.Close(), d.Free(k.x), d.Close(), d.Free(k.y), d.Close()); err != nil {
+					t.Errorf("closing: %v", err)
+				}
+			})
+			if after := e.Live(); !maps.Equal(after, before) {
+				t.Errorf("left: %v, before %v", after, before)
+			}
+		})
+	}
+}
+
+// life is all that a device can do, once. Whatever fails in it, everything is closed.
+func life() (err error) {
+	d, err := Open(0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	k, err := newToy(d)
+	if err != nil {
+		return err
+	}
+	k.code[0].Work.Table, k.code[0].Table = make([]byte, 16), k.y
+	p, err := d.Load(k.code, Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	if _, err := k.steps(d, p, 3); err != nil {
+		return err
+	}
+	if _, err := p.Profile(); err != nil {
+		return err
+	}
+	if err := errors.Join(d.Clear(k.y, 16), p.Run(0, 2)); err != nil {
+		return err
+	}
+	_, err = d.Alloc(64, "something that stays")
+	return err
+}
+
+// Every call that fails is an error that names it; nothing hangs, and nothing is left but what that very call was to give back.
+func TestEveryCallFails(t *testing.T) {
+	e := emulator(t)
+	if err := life(); err != nil { // cuBLAS is loaded once
+		t.Fatal(err)
+	}
+	start := e.Calls()
+	if err := life(); err != nil {
+		t.Fatal(err)
+	}
+	calls := e.Calls() - start
+	named := regexp.MustCompile(`\b(cu(?:blas)?[A-Z]\w+): (CUDA_ERROR_|CUBLAS_STATUS_)`)
+	gives := map[string]string{"cuMemFreeHost": "host", "cuGraphDestroy": "graph", "cuGraphExecDestroy": "exec", "cuModuleUnload": "module",
+		"cuEventDestroy": "event", "cublasDestroy": "blas", "cuStreamDestroy": "stream", "cuCtxDestroy": "context"} // memory goes with the context
+	seen := map[string]int{}
+	for at, code := range []driver.Result{driver.Unknown, driver.OutOfMemory, driver.IllegalAddress} {
+		const stride = 5 // for the other two
+		for n := 1; n <= calls; n++ {
+			if at > 0 && n%stride != at {
+				continue
+			}
+			before := e.Live()
+			e.Fail(n, int(code))
+			var err error
+			within(t, 20*time.Second, func() { err = life() })
+			e.Fail(0, 0)
+			if err == nil {
+				t.Errorf("call %d of %d fails with %v: no error", n, calls, code)
+				continue
+			}
+			m := named.FindStringSubmatch(err.Error())
+			if m == nil {
+				t.Errorf("call %d of %d fails with %v: the error names no call: %v", n, calls, code, err)
+				continue
+			}
+			seen[m[1]]++
+			after := e.Live()
+			if kind := gives[m[1]]; kind != "" && after[kind] == before[kind]+1 {
+				delete(after, kind)
+				if before[kind] > 0 {
+					after[kind] = before[kind]
+				}
+			}
+			if !maps.Equal(after, before) {
+				t.Errorf("call %d of %d fails with %v: left %v, before %v: %v", n, calls, code, after, before, err)
+			}
+		}
+	}
+	if len(seen) < 25 {
+		t.Errorf("only these calls are named: %v", seen)
+	}
+	t.Logf("%d calls in a life; named in errors: %v", calls, fmt.Sprint(seen))
+}

@@ -1,0 +1,160 @@
+//go:build gpu && linux && amd64 && cgo
+
+package models
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"nearfar/engine"
+	"nearfar/engine/cpu"
+	"nearfar/engine/cuda"
+	"nearfar/kernels"
+	kernelset "nearfar/kernels/cpu"
+)
+
+// onGPU opens a GPU, or the emulated one that NEARFAR_CUDA_DRIVER names, and skips a test where there is neither.
+func onGPU(t *testing.T) platform {
+	t.Helper()
+	device, err := cuda.Open(0)
+	if err != nil {
+		t.Skipf("%v; with the emulated driver: make test-gpu", err)
+	}
+	if err := device.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return platform{"cuda float32", kernels.Float32, func() engine.Device {
+		device, err := cuda.Open(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return device
+	}}
+}
+
+// contrastive are the models that a GPU is held to the processor with.
+var contrastive = []struct{ model, args string }{
+	{"bprmf", ""},
+	{"lightgcn", ""},
+	{"sgl", "-augment=ed"},
+	{"sgl", "-augment=nd"},
+	{"sgl", "-augment=rw"},
+	{"simgcl", ""},
+	{"xsimgcl", ""},
+}
+
+// trained is a model's training step over a store.
+func trained(t *testing.T, store *engine.Store, data Data, model, args string) *engine.Program {
+	t.Helper()
+	m := newModel(t, model, data, append(strings.Fields(args), "-batch=256")...)
+	return build(t, store, func(b *engine.Builder) engine.Step { return engine.Optimise(b, m.Train(b), engine.Adam(.005)) })
+}
+
+// Twenty steps, each begun with the same states on both: losses, parameters and moments of the GPU are as near to those of float64 as the
+// processor's in float32 are. The largest error that the processor has made so far, doubled, is the measure, in the maximum norm relative to a
+// tensor's largest element; 8 ulp are its floor.
+func TestGPUInLockstepWithTheProcessor(t *testing.T) {
+	gpu := onGPU(t)
+	train, _ := blocks(t, 140, 160, 8) // a graph of 300 nodes
+	data := Data{Train: train, Seed: 1}
+	for _, c := range contrastive {
+		t.Run(strings.TrimSpace(c.model+" "+c.args), func(t *testing.T) {
+			exact := platform{"", kernels.Float64, func() engine.Device { return cpu.New(0, kernelset.Best()) }}.on(t)
+			processor, device := platforms()[1].on(t), gpu.on(t)
+			inExact, onProcessor, onDevice := trained(t, exact, data, c.model, c.args), trained(t, processor, data, c.model, c.args), trained(t, device, data, c.model, c.args)
+			if want, got := len(onProcessor.Plan.Code), len(onDevice.Plan.Code); got > 2*want {
+				t.Errorf("%d instructions, the processor has %d: what is expanded?", got, want)
+			}
+			worst := map[string]float64{}
+			for step := range uint64(20) {
+				for _, e := range processor.Entries() {
+					if e.Kind != engine.State {
+						continue
+					}
+					v, _, err := processor.Read64(e.Name)
+					if err == nil {
+						err = exact.Write64(e.Name, v)
+					}
+					if err == nil {
+						err = device.Write64(e.Name, v)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				want, near, got := after(t, exact, inExact, step), after(t, processor, onProcessor, step), after(t, device, onDevice, step)
+				for name, w := range want {
+					worst[name] = max(worst[name], distance(near[name], w), 4*0x1p-23)
+					if d := distance(got[name], w); d > 2*worst[name] {
+						t.Errorf("step %d: %s is off by %.3g of its largest element, the processor's float32 by %.3g", step, name, d, worst[name])
+					}
+				}
+				if t.Failed() {
+					return
+				}
+			}
+		})
+	}
+}
+
+// after runs a step and gives its scalars and every state behind it.
+func after(t *testing.T, s *engine.Store, p *engine.Program, step uint64) map[string][]float64 {
+	t.Helper()
+	v := map[string][]float64{}
+	err := p.Run(t.Context(), step, 1, func(_ uint64, scalars []float64) {
+		for i, name := range p.Scalars {
+			v["scalar "+name] = []float64{scalars[i]}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range s.Entries() {
+		if e.Kind == engine.State {
+			if v[e.Name], _, err = s.Read64(e.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return v
+}
+
+// distance is the largest difference relative to the largest element of want.
+func distance(got, want []float64) (d float64) {
+	largest := 0.0
+	for i, w := range want {
+		d, largest = max(d, math.Abs(got[i]-w)), max(largest, math.Abs(w))
+	}
+	if d == 0 {
+		return 0
+	}
+	return d / largest
+}
+
+// Two hundred steps without any help end in the same metrics.
+func TestGPUTrainsAsTheProcessor(t *testing.T) {
+	gpu := onGPU(t)
+	train, test := blocks(t, 140, 160, 8)
+	data := Data{Train: train, Seed: 1}
+	for _, c := range contrastive {
+		t.Run(strings.TrimSpace(c.model+" "+c.args), func(t *testing.T) {
+			args := c.args + " -dim=16"
+			if c.model != "bprmf" && c.model != "lightgcn" {
+				args += " -lambda=0.02"
+			}
+			of := func(p platform) (loss, metric float64) {
+				store := p.on(t)
+				steps := run(t, trained(t, store, data, c.model, args), 200)
+				m := newModel(t, c.model, data, append(strings.Fields(args), "-batch=256")...)
+				return steps[len(steps)-1]["loss"], recall(t, store, m, train, test)
+			}
+			wantLoss, want := of(platforms()[3])
+			loss, got := of(gpu)
+			t.Logf("Recall@10 %.4f, on the processor %.4f; loss %.6f and %.6f", got, want, loss, wantLoss)
+			if math.Abs(got-want) > .01 || math.Abs(loss-wantLoss) > .005*math.Abs(wantLoss) {
+				t.Errorf("after 200 steps Recall@10 is %.4f and the loss %.6f; on the processor %.4f and %.6f", got, loss, want, wantLoss)
+			}
+		})
+	}
+}
