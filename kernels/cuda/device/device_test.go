@@ -256,6 +256,24 @@ func TestLaunchesAreHeldAgainstTheirKernels(t *testing.T) {
 	}
 }
 
+// Drivers before CUDA 12.4 do not know a kernel's parameters: then they are not held against.
+func TestOlderDriver(t *testing.T) {
+	e := emulator(t)
+	d := open(t)
+	k, err := newToy(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Fail(3, int(driver.NotFound)) // cuModuleLoadData, cuModuleGetFunction, cuFuncGetParamInfo
+	p, err := d.Load(k.code, Options{})
+	if err != nil || d.functions["gather4"].parameters != nil || d.functions["row_dot"].parameters == nil {
+		t.Fatalf("%v, %v", err, d.functions)
+	}
+	if _, err := k.steps(d, p, 1); err != nil {
+		t.Error(err)
+	}
+}
+
 func must(t *testing.T) func(*Program, error) *Program {
 	return func(p *Program, err error) *Program {
 		t.Helper()
