@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -188,6 +189,39 @@ func TestStepIsFourCalls(t *testing.T) {
 	}
 	if after := e.Live(); after["memory"] != held["memory"] || after["host"] != held["host"] {
 		t.Errorf("a step changes what is allocated: %v and then %v", held, after)
+	}
+}
+
+// The garbage collector may run at any time in a launch, while C's memory is full of what were Go's pointers once.
+func TestLaunchesBesideTheGarbageCollector(t *testing.T) {
+	d := open(t)
+	k, err := newToy(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := must(t)(d.Load(k.code, Options{Direct: true}))
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				runtime.GC()
+			}
+		}
+	}()
+	for t := range 300 {
+		ids, dots := words[int32](int32(t%toyRows), 3, -1, 8, 2), make([]byte, 4*toyChosen)
+		if err = p.Step([]Transfer{{k.id, ids}}, []Transfer{{k.dots, dots}}); err != nil {
+			break
+		}
+	}
+	close(stop)
+	<-stopped
+	if err != nil {
+		t.Error(err)
 	}
 }
 
