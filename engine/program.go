@@ -149,7 +149,7 @@ func (p *Program) step(ctx context.Context, t uint64, run func(ctx context.Conte
 		return err
 	}
 	if err := run(ctx, in, Piece{p.report, p.rowBytes.bytes}); err != nil {
-		return err
+		return fmt.Errorf("step %d: %w", t, err)
 	}
 	p.readRow()
 	if p.guarded && p.row[len(p.row)-1] != 1 {

@@ -3,6 +3,8 @@
 package awkward
 
 import (
+	"bytes"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -59,8 +61,64 @@ func TestMiddlesOnGPU(t *testing.T) {
 			checkEqual(t, "cuda float32", single.run(t), plain.run(t), 2e-3)
 			single.close(t)
 			checkTraining(t, mid, gpu)
-			checkLockstep(t, mid, gpu)
+			// SGD, since Adam makes a step of any size of a gradient that is nearly zero.
+			checkLockstep(t, gpu, func(b *engine.Builder) engine.Step {
+				loss := mid.loss(&model{Builder: b})
+				return engine.Optimise(b, engine.Objective{{Name: "cost", Weight: 1, Value: loss}}, engine.SGD(1e-2, 0))
+			})
 		})
+	}
+}
+
+// Recursions over states, and the whole skeleton, in lockstep; and a step that is not finite.
+func TestStatesOnGPU(t *testing.T) {
+	gpu := onGPU(t)
+	for _, r := range recursions() {
+		t.Run(r.name, func(t *testing.T) {
+			skipWithout(t, gpu, recursionPlan(t, r))
+			checkLockstep(t, gpu, func(b *engine.Builder) engine.Step { return engine.Step{Updates: r.build(&model{Builder: b})} })
+		})
+	}
+	for _, how := range []rounds{first, bilevel} {
+		t.Run("skeleton, "+string(how), func(t *testing.T) {
+			_, p := openSkeleton(t, oracle(), kernels.Float32, how)
+			skipWithout(t, gpu, p.Plan)
+			checkLockstep(t, gpu, skeleton(how, false))
+			checkPoisonedStep(t, how, gpu)
+		})
+	}
+}
+
+// Training is n steps, a snapshot, another device, and m steps: bit for bit.
+func TestResumeOnGPU(t *testing.T) {
+	gpu := onGPU(t)
+	mid := middles()[0]
+	skipWithout(t, gpu, trainingPlan(t, mid, devices()[0]))
+	train := func(from uint64, n int, states []engine.Saved) []engine.Saved {
+		s, p, err := buildTraining(mid, gpu)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Device.Close()
+		if states != nil {
+			if err := s.Restore(states, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Run(t.Context(), from, n, nil); err != nil {
+			t.Fatal(err)
+		}
+		states, _, err = s.Snapshot()
+		if err := errors.Join(err, p.Close(), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return states
+	}
+	whole, resumed := train(0, 7, nil), train(3, 4, train(0, 3, nil))
+	for i, w := range whole {
+		if !bytes.Equal(w.Data, resumed[i].Data) {
+			t.Errorf("%s differs after a resume", w.Name)
+		}
 	}
 }
 
@@ -73,16 +131,13 @@ func skipWithout(t *testing.T, gpu device, p *engine.Plan) {
 	}
 }
 
-// checkLockstep gives the GPU the processor's states before each step and compares what the step makes of them: a sign, a largest element or a threshold
-// that flips on a last bit does not grow into another run. SGD, since Adam makes a step of any size of a gradient that is nearly zero.
-func checkLockstep(t *testing.T, mid middle, gpu device) {
+// checkLockstep gives the GPU the processor's states before each step and compares what the step makes of them: a sign, a largest element or a
+// threshold that flips on a last bit does not grow into another run.
+func checkLockstep(t *testing.T, gpu device, step func(b *engine.Builder) engine.Step) {
 	t.Helper()
 	build := func(d engine.Device) (*engine.Store, *engine.Program) {
 		s := engine.NewStore(d, kernels.Float32, 11)
-		p, err := engine.Build(s, func(b *engine.Builder) engine.Step {
-			loss := mid.loss(&model{Builder: b})
-			return engine.Optimise(b, engine.Objective{{Name: "cost", Weight: 1, Value: loss}}, engine.SGD(1e-2, 0))
-		})
+		p, err := engine.Build(s, step)
 		if err != nil {
 			t.Fatalf("%s: %v", d.Name(), err)
 		}
@@ -101,7 +156,7 @@ func checkLockstep(t *testing.T, mid middle, gpu device) {
 	}
 	processor, onProcessor := build(cpu.New(1, kernelset.Best()))
 	graphics, onGraphics := build(gpu.open())
-	for step := range uint64(4) {
+	for at := range uint64(4) {
 		states, _, err := processor.Snapshot()
 		if err != nil {
 			t.Fatal(err)
@@ -115,9 +170,9 @@ func checkLockstep(t *testing.T, mid middle, gpu device) {
 			s *engine.Store
 			v values
 		}{{onProcessor, processor, want}, {onGraphics, graphics, got}} {
-			err := side.p.Run(t.Context(), step, 1, func(_ uint64, scalars []float64) { side.v["scalars"] = slices.Clone(scalars) })
+			err := side.p.Run(t.Context(), at, 1, func(_ uint64, scalars []float64) { side.v["scalars"] = slices.Clone(scalars) })
 			if err != nil {
-				t.Fatalf("step %d: %v", step, err)
+				t.Fatal(err)
 			}
 			for _, e := range side.s.Entries() {
 				if e.Kind != engine.State {

@@ -249,34 +249,39 @@ func skeletonMiddle(how rounds) func(m *model) *op.Node {
 func TestPoisonedStepChangesNothing(t *testing.T) {
 	for _, how := range []rounds{first, bilevel} {
 		for _, d := range devices() {
-			s := engine.NewStore(d.open(), kernels.Float32, skeletonSeed)
-			p, err := engine.Build(s, skeleton(how, true))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := p.Run(t.Context(), 0, poisoned, nil); err != nil {
-				t.Fatalf("%s: before: %v", d.name, err)
-			}
-			before, _, err := s.Snapshot()
-			if err != nil {
-				t.Fatal(err)
-			}
-			var spoilt *engine.NonFiniteError
-			if err := p.Run(t.Context(), poisoned, 1, nil); !errors.As(err, &spoilt) || spoilt.Step != poisoned {
-				t.Fatalf("%s: the spoilt step says %v", d.name, err)
-			}
-			after, _, err := s.Snapshot()
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i, b := range before {
-				if !bytes.Equal(b.Data, after[i].Data) {
-					t.Errorf("%s, %s: %s changed in a step that was not finite", how, d.name, b.Name)
-				}
-			}
-			if err := p.Run(t.Context(), poisoned+1, 3, nil); err != nil {
-				t.Errorf("%s: after: %v", d.name, err)
-			}
+			checkPoisonedStep(t, how, d)
 		}
+	}
+}
+
+func checkPoisonedStep(t *testing.T, how rounds, d device) {
+	t.Helper()
+	s := engine.NewStore(d.open(), kernels.Float32, skeletonSeed)
+	p, err := engine.Build(s, skeleton(how, true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Run(t.Context(), 0, poisoned, nil); err != nil {
+		t.Fatalf("%s: before: %v", d.name, err)
+	}
+	before, _, err := s.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var spoilt *engine.NonFiniteError
+	if err := p.Run(t.Context(), poisoned, 1, nil); !errors.As(err, &spoilt) || spoilt.Step != poisoned {
+		t.Fatalf("%s: the spoilt step says %v", d.name, err)
+	}
+	after, _, err := s.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, b := range before {
+		if !bytes.Equal(b.Data, after[i].Data) {
+			t.Errorf("%s, %s: %s changed in a step that was not finite", how, d.name, b.Name)
+		}
+	}
+	if err := p.Run(t.Context(), poisoned+1, 3, nil); err != nil {
+		t.Errorf("%s: after: %v", d.name, err)
 	}
 }

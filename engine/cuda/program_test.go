@@ -16,6 +16,7 @@ import (
 	"nearfar/engine"
 	"nearfar/engine/op"
 	"nearfar/kernels"
+	"nearfar/kernels/cuda/device"
 	"nearfar/kernels/cuda/driver"
 )
 
@@ -139,6 +140,38 @@ func TestProgramStepsInOneHop(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What fails in a step says in which, and is told again whatever is asked; closing is clean, and the memory is gone.
+func TestFailedStep(t *testing.T) {
+	e := emulator(t)
+	before := e.Live()
+	d, err := Open(Any)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = train(d, queue, 2, func(p *engine.Program) error {
+		e.Fail(4, int(driver.LaunchFailed)) // two copies, the graph, the wait
+		defer e.Fail(0, 0)
+		err := p.Run(context.Background(), 7, 1, nil)
+		var failed *device.RunError
+		if !errors.As(err, &failed) || !strings.HasPrefix(err.Error(), "step 7: ") || !errors.Is(err, driver.LaunchFailed) {
+			t.Errorf("the error is %v", err)
+		}
+		if again := p.Run(context.Background(), 8, 1, nil); !errors.Is(again, failed) {
+			t.Errorf("later it is %v, want %v", again, failed)
+		}
+		return err
+	})
+	if err == nil || strings.Contains(err.Error(), "\n") {
+		t.Errorf("the errors of the run, the program and the store: %v", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	if after := e.Live(); !maps.Equal(after, before) {
+		t.Errorf("left %v, before %v", after, before)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -191,6 +192,39 @@ func TestStepIsFourCalls(t *testing.T) {
 	}
 }
 
+// The garbage collector may run at any time in a launch, while C's memory is full of what were Go's pointers once.
+func TestLaunchesBesideTheGarbageCollector(t *testing.T) {
+	d := open(t)
+	k, err := newToy(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := must(t)(d.Load(k.code, Options{Direct: true}))
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				runtime.GC()
+			}
+		}
+	}()
+	for t := range 300 {
+		ids, dots := words[int32](int32(t%toyRows), 3, -1, 8, 2), make([]byte, 4*toyChosen)
+		if err = p.Step([]Transfer{{k.id, ids}}, []Transfer{{k.dots, dots}}); err != nil {
+			break
+		}
+	}
+	close(stop)
+	<-stopped
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestProfile(t *testing.T) {
 	d := open(t)
 	k, err := newToy(d)
@@ -253,6 +287,24 @@ func TestLaunchesAreHeldAgainstTheirKernels(t *testing.T) {
 	}
 	if b, err := k.steps(d, must(t)(d.Load(k.code, Options{})), 1); err != nil || len(b) == 0 {
 		t.Errorf("behind refused programs: %v", err)
+	}
+}
+
+// Drivers before CUDA 12.4 do not know a kernel's parameters: then they are not held against.
+func TestOlderDriver(t *testing.T) {
+	e := emulator(t)
+	d := open(t)
+	k, err := newToy(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Fail(3, int(driver.NotFound)) // cuModuleLoadData, cuModuleGetFunction, cuFuncGetParamInfo
+	p, err := d.Load(k.code, Options{})
+	if err != nil || d.functions["gather4"].parameters != nil || d.functions["row_dot"].parameters == nil {
+		t.Fatalf("%v, %v", err, d.functions)
+	}
+	if _, err := k.steps(d, p, 1); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -40,9 +40,8 @@ func (d *Device) fail(err error) error {
 
 // A RunError is work that failed while the GPU did it. The device is unusable with it.
 type RunError struct {
-	// Instruction is the last one that had begun a kernel; -1 where none had, or where there is no instruction.
-	Instruction int
-	Where       string // the instruction and its kernel, and what else it may have been
+	Instruction int    // the last that left a mark, or -1; the failure is in it or in what was next
+	Where       string // in words, with what was next
 	Err         error
 }
 

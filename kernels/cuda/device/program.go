@@ -168,24 +168,25 @@ func (p *Program) describe(i int) string {
 // begun counts the steps up to the kernel that began last.
 func (p *Program) begun() int { return min(int(p.device.mark()), len(p.steps)) }
 
-// located says where the work was when it failed. Only kernels leave marks: products, copies and clears directly behind the last one may
-// have been under way too.
+// located says where the work was when it failed: in the last kernel that left a mark, or in what was next, up to the kernel behind it. A kernel's mark
+// is the store of one thread, and another thread can fail first; products, copies and clears leave none.
 func (p *Program) located(err error) error {
-	next := p.begun()
-	var behind []string
-	for i := next; i < len(p.steps) && p.steps[i].launch == nil; i++ {
-		behind = append(behind, p.describe(i))
+	begun := p.begun()
+	var next []string
+	for i := begun; i < len(p.steps); i++ {
+		next = append(next, p.describe(i))
+		if p.steps[i].launch != nil {
+			break
+		}
 	}
-	unmarked := strings.Join(behind, " or in ")
-	switch {
-	case next == 0 && len(behind) == 0:
-		return &RunError{-1, "before the first kernel began", err}
-	case next == 0:
-		return &RunError{-1, "before the first kernel began, in " + unmarked, err}
-	case len(behind) == 0:
-		return &RunError{p.steps[next-1].instruction, p.describe(next - 1), err}
+	e := &RunError{Instruction: -1, Where: "before the first kernel left its mark", Err: err}
+	if begun > 0 {
+		e.Instruction, e.Where = p.steps[begun-1].instruction, p.describe(begun-1)
 	}
-	return &RunError{p.steps[next-1].instruction, p.describe(next-1) + ", or directly behind it in " + unmarked, err}
+	if len(next) > 0 {
+		e.Where += " (or in what was next: " + strings.Join(next, "; ") + ")"
+	}
+	return e
 }
 
 // Profile runs the program once, without a graph, and gives the time of each instruction.

@@ -29,12 +29,11 @@ type function struct {
 	shared     int   // dynamic shared memory that it may use
 }
 
-// launch is a launch with its parameters in memory, as cu wants them.
+// launch is a launch with its function and all of its parameters.
 type launch struct {
 	*cuda.Launch
 	function   *function
-	values     []uint64 // cu reads 8 bytes of each parameter, whatever its size
-	parameters []unsafe.Pointer
+	parameters []uint64
 }
 
 // bind makes a step ready. mark is what a kernel says when it begins.
@@ -60,12 +59,9 @@ func (d *Device) bind(s cuda.Step, mark uint32) (step, error) {
 		}
 		f.shared = l.Shared
 	}
-	b := &launch{Launch: l, function: f, values: []uint64{uint64(uintptr(unsafe.Pointer(&d.progress[0]))), uint64(mark)}}
+	b := &launch{Launch: l, function: f, parameters: []uint64{uint64(uintptr(unsafe.Pointer(&d.progress[0]))), uint64(mark)}}
 	for _, a := range l.Args {
-		b.values = append(b.values, a.Bits)
-	}
-	for i := range b.values {
-		b.parameters = append(b.parameters, unsafe.Pointer(&b.values[i]))
+		b.parameters = append(b.parameters, a.Bits)
 	}
 	return step{Step: s, launch: b}, nil
 }
@@ -97,8 +93,7 @@ func (d *Device) enqueue(s *step) error {
 	switch t := s.Step.(type) {
 	case *cuda.Launch:
 		l := s.launch
-		return driver.Call("cuLaunchKernel",
-			l.function.Launch(l.Grid[0], l.Grid[1], l.Grid[2], l.Block, 1, 1, l.Shared, d.stream, l.parameters))
+		return driver.Launch(l.function.Function, l.Grid, l.Block, l.Shared, d.stream, l.parameters)
 	case *cuda.Product:
 		return d.multiply(t)
 	case *cuda.Copy:

@@ -17,9 +17,10 @@
 // NEARFAR_CUDA_DRIVER and NEARFAR_CUBLAS name a library, or a folder that holds it, and then no other is tried: a driver in an unusual
 // place, or the emulated one of kernels/cuda/emu. They are read at the first call of Open and of OpenBLAS.
 //
-// What cu lacks is called through the same tables, by functions of this package: stream capture and executable graphs, the limit of dynamic
-// shared memory, pinned host memory, and the few functions of cuBLAS that training needs, for row-major matrices. As with cu's package-level
-// functions, a context is current in a thread: call all of them on one goroutine that is locked to its thread.
+// What cu lacks is called through the same tables, by functions of this package: stream capture and executable graphs, launches that leave
+// the garbage collector alone, a kernel's parameters and its limit of dynamic shared memory, pinned host memory, and the few functions of
+// cuBLAS that training needs, for row-major matrices. As with cu's package-level functions, a context is current in a thread: call all of them
+// on one goroutine that is locked to its thread.
 //
 // # Building
 //

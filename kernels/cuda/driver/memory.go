@@ -5,38 +5,7 @@ package driver
 // #include "api.h"
 import "C"
 
-import (
-	"errors"
-	"unsafe"
-
-	"gorgonia.org/cu"
-)
-
-// AllowDynamicShared lets a kernel be launched with so many bytes of dynamic shared memory: more than 48 KiB have to be asked for.
-func AllowDynamicShared(f cu.Function, bytes int) error {
-	return check("cuFuncSetAttribute", C.cuFuncSetAttribute(function(f), C.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, C.int(bytes)))
-}
-
-// Parameters returns the sizes of a kernel's parameters in bytes. Drivers before CUDA 12.4 cannot tell: the error is NotFound.
-func Parameters(f cu.Function) (sizes []int, err error) {
-	for {
-		var offset, size C.size_t
-		err := check("cuFuncGetParamInfo", C.cuFuncGetParamInfo(function(f), C.size_t(len(sizes)), &offset, &size))
-		if errors.Is(err, InvalidValue) { // behind the last
-			return sizes, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		sizes = append(sizes, int(size))
-	}
-}
-
-// function is the driver's handle of f, which cu does not give away: the one field of its struct.
-func function(f cu.Function) C.CUfunction {
-	const _ = -(unsafe.Sizeof(f) ^ unsafe.Sizeof(uintptr(0))) // does not compile where the sizes differ
-	return *(*C.CUfunction)(unsafe.Pointer(&f))
-}
+import "unsafe"
 
 // A HostFlag says what pinned memory is for.
 type HostFlag uint
