@@ -54,7 +54,7 @@ func TestMiddlesOnGPU(t *testing.T) {
 	gpu := onGPU(t)
 	for _, mid := range middles() {
 		t.Run(mid.name, func(t *testing.T) {
-			skipWithout(t, gpu, trainingPlan(t, mid, devices()[0]))
+			mustOffer(t, gpu, trainingPlan(t, mid, devices()[0]))
 			plain := compile(t, mid, oracle(), kernels.Float64, nil, withoutRewrites...)
 			defer plain.close(t)
 			single := compile(t, mid, gpu.open(), kernels.Float32, nil)
@@ -75,14 +75,14 @@ func TestStatesOnGPU(t *testing.T) {
 	gpu := onGPU(t)
 	for _, r := range recursions() {
 		t.Run(r.name, func(t *testing.T) {
-			skipWithout(t, gpu, recursionPlan(t, r))
+			mustOffer(t, gpu, recursionPlan(t, r))
 			checkLockstep(t, gpu, func(b *engine.Builder) engine.Step { return engine.Step{Updates: r.build(&model{Builder: b})} })
 		})
 	}
 	for _, how := range []rounds{first, bilevel} {
 		t.Run("skeleton, "+string(how), func(t *testing.T) {
 			_, p := openSkeleton(t, oracle(), kernels.Float32, how)
-			skipWithout(t, gpu, p.Plan)
+			mustOffer(t, gpu, p.Plan)
 			checkLockstep(t, gpu, skeleton(how, false))
 			checkPoisonedStep(t, how, gpu)
 		})
@@ -93,7 +93,7 @@ func TestStatesOnGPU(t *testing.T) {
 func TestResumeOnGPU(t *testing.T) {
 	gpu := onGPU(t)
 	mid := middles()[0]
-	skipWithout(t, gpu, trainingPlan(t, mid, devices()[0]))
+	mustOffer(t, gpu, trainingPlan(t, mid, devices()[0]))
 	train := func(from uint64, n int, states []engine.Saved) []engine.Saved {
 		s, p, err := buildTraining(mid, gpu)
 		if err != nil {
@@ -122,12 +122,12 @@ func TestResumeOnGPU(t *testing.T) {
 	}
 }
 
-func skipWithout(t *testing.T, gpu device, p *engine.Plan) {
+func mustOffer(t *testing.T, gpu device, p *engine.Plan) {
 	t.Helper()
 	d := gpu.open()
 	defer d.Close()
 	if names := missing(p, d); len(names) > 0 {
-		t.Skipf("%s has no kernel for %s", d.Name(), strings.Join(names, ", "))
+		t.Fatalf("%s has no kernel for %s", d.Name(), strings.Join(names, ", "))
 	}
 }
 
