@@ -196,9 +196,11 @@ func gradient(t *testing.T, m TableModel) func(b *engine.Builder) engine.Step {
 	}
 }
 
-func TestModelsAreThoseOfPyTorch(t *testing.T) {
+func TestModelsAreThoseOfPyTorch(t *testing.T) { modelsAreThoseOfPyTorch(t, platforms()...) }
+
+func modelsAreThoseOfPyTorch(t *testing.T, platforms ...platform) {
 	cases := goldenCases(t)
-	for _, p := range platforms() {
+	for _, p := range platforms {
 		t.Run(p.name, func(t *testing.T) {
 			for _, c := range cases {
 				t.Run(c.Name, func(t *testing.T) { c.holdAgainst(t, p) })

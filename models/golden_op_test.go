@@ -38,13 +38,15 @@ func (c *goldenOp) apply(t *testing.T, b *engine.Builder) (y *op.Node, wrt map[s
 	return nil, nil
 }
 
-func TestOperatorsAreThoseOfPyTorch(t *testing.T) {
+func TestOperatorsAreThoseOfPyTorch(t *testing.T) { operatorsAreThoseOfPyTorch(t, platforms()...) }
+
+func operatorsAreThoseOfPyTorch(t *testing.T, platforms ...platform) {
 	var golden struct{ Cases []*goldenOp }
 	readGolden(t, "ops.json", &golden)
 	if len(golden.Cases) != 22 {
 		t.Fatalf("%d cases, want 22", len(golden.Cases))
 	}
-	for _, p := range platforms() {
+	for _, p := range platforms {
 		t.Run(p.name, func(t *testing.T) {
 			for _, c := range golden.Cases {
 				t.Run(c.Name, func(t *testing.T) {

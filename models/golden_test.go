@@ -47,7 +47,7 @@ func (g goldenTensor) check(t *testing.T, what string, got []float64, float kern
 	}
 	limit := close64
 	if float == kernels.Float32 {
-		limit = 2 * g.Bound32
+		limit = max(2*g.Bound32, 2*0x1p-23) // a single number of PyTorch's may be right by luck
 	}
 	largest, worst, at := 0.0, 0.0, 0
 	for i, w := range want {
@@ -87,17 +87,14 @@ type platform struct {
 func platforms() []platform {
 	generic := func() engine.Device { return cpu.New(2, kernelset.Generic()) }
 	best := func() engine.Device { return cpu.New(2, kernelset.Best()) }
-	return append([]platform{
+	return []platform{
 		{"cpu generic float64", kernels.Float64, generic},
 		{"cpu generic float32", kernels.Float32, generic},
 		{"cpu best float64", kernels.Float64, best},
 		{"cpu best float32", kernels.Float32, best},
 		{"paranoid float64", kernels.Float64, func() engine.Device { return paranoid.New(1) }},
-	}, gpus...)
+	}
 }
-
-// gpus are the platforms of gpu_test.go, where the build has the tag.
-var gpus []platform
 
 // on opens a store on the platform for the length of a test.
 func (p platform) on(t *testing.T) *engine.Store {

@@ -15,28 +15,24 @@ import (
 	"nearfar/kernels/cuda/driver"
 )
 
-// A GPU, or the emulated one that NEARFAR_CUDA_DRIVER names, is held to the golden values as the processor is.
-func init() {
-	if driver.Available() != nil {
-		return
-	}
-	gpus = []platform{{"cuda float32", kernels.Float32, func() engine.Device {
-		device, err := cuda.Open(0)
-		if err != nil {
-			panic(err)
-		}
-		return device
-	}}}
-}
-
-// onGPU is the GPU; a test is skipped where there is none.
+// onGPU is a GPU, or the emulated one that NEARFAR_CUDA_DRIVER names; a test is skipped where there is neither.
 func onGPU(t *testing.T) platform {
 	t.Helper()
-	if len(gpus) == 0 {
-		t.Skipf("%v; with the emulated driver: make test-gpu", driver.Available())
+	if err := driver.Available(); err != nil {
+		t.Skipf("%v; with the emulated driver: make test-gpu", err)
 	}
-	return gpus[0]
+	return platform{"cuda float32", kernels.Float32, func() engine.Device {
+		device, err := cuda.Open(cuda.Any)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return device
+	}}
 }
+
+func TestModelsAreThoseOfPyTorchOnGPU(t *testing.T)    { modelsAreThoseOfPyTorch(t, onGPU(t)) }
+func TestOperatorsAreThoseOfPyTorchOnGPU(t *testing.T) { operatorsAreThoseOfPyTorch(t, onGPU(t)) }
+func TestInfoNCEIsThatOfPyTorchOnGPU(t *testing.T)     { infoNCEIsThatOfPyTorch(t, onGPU(t)) }
 
 // contrastive are the models that a GPU is held to the processor with.
 var contrastive = []struct{ model, args string }{
@@ -54,7 +50,7 @@ const rate = .005
 // trained is a model's training step over a store.
 func trained(t *testing.T, store *engine.Store, data Data, model, args string) *engine.Program {
 	t.Helper()
-	m := newModel(t, model, data, append(strings.Fields(args), "-batch=256")...)
+	m := newModel(t, model, data, append([]string{"-batch=256"}, strings.Fields(args)...)...)
 	return build(t, store, func(b *engine.Builder) engine.Step { return engine.Optimise(b, m.Train(b), engine.Adam(rate)) })
 }
 
@@ -162,14 +158,17 @@ func TestGPUTrainsAsTheProcessor(t *testing.T) {
 	data := Data{Train: train, Seed: 1}
 	for _, c := range contrastive {
 		t.Run(strings.TrimSpace(c.model+" "+c.args), func(t *testing.T) {
-			args := c.args + " -dim=16"
+			args := c.args + " -dim=16 -batch=64"
+			if c.model != "bprmf" {
+				args += " -layers=2"
+			}
 			if c.model != "bprmf" && c.model != "lightgcn" {
 				args += " -lambda=0.02"
 			}
 			of := func(p platform) (loss, metric float64) {
 				store := p.on(t)
 				steps := run(t, trained(t, store, data, c.model, args), 200)
-				m := newModel(t, c.model, data, append(strings.Fields(args), "-batch=256")...)
+				m := newModel(t, c.model, data, strings.Fields(args)...)
 				return steps[len(steps)-1]["loss"], recall(t, store, m, train, test)
 			}
 			wantLoss, want := of(platforms()[3])

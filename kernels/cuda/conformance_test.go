@@ -3,6 +3,8 @@
 package cuda_test
 
 import (
+	"os"
+	"strconv"
 	"testing"
 	"unsafe"
 
@@ -10,10 +12,13 @@ import (
 	"nearfar/kernels/cuda"
 	"nearfar/kernels/cuda/device"
 	"nearfar/kernels/cuda/driver"
+	"nearfar/kernels/cuda/emu/control"
 	"nearfar/kernels/kerneltest"
 )
 
-// TestConformance holds the kernels to the float64 references: on a GPU, or on the emulated driver, which NEARFAR_CUDA_DRIVER names.
+// TestConformance holds the kernels to the float64 references: on a GPU, or on the emulated driver, which NEARFAR_CUDA_DRIVER names. Threads have no
+// meaning to either. Where the suite asks for another number of them, the emulated driver takes another schedule of blocks, warps and lanes: four
+// schedules a case, which must give the same bits.
 func TestConformance(t *testing.T) {
 	if err := driver.Available(); err != nil {
 		t.Skipf("%v; with the emulated driver: make test-gpu", err)
@@ -23,13 +28,19 @@ func TestConformance(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	kerneltest.RunAll(t, &onDevice{device: d})
+	s := &onDevice{device: d}
+	if s.emulator, err = control.Open(); err == nil { // and on a GPU it is nil
+		s.schedule, _ = strconv.ParseUint(os.Getenv("CUEMU_SEED"), 10, 64)
+	}
+	kerneltest.RunAll(t, s)
 }
 
 // onDevice gives the suite, whose operands lie in the host's memory, the set on a device: each run copies operands there and back.
 type onDevice struct {
-	device *device.Device
-	lent   []cuda.Ptr // to the last work that was bound: the suite is done with a work when it binds another
+	device   *device.Device
+	lent     []cuda.Ptr        // to the last work that was bound: the suite is done with a work when it binds another
+	emulator *control.Emulator // nil on a GPU
+	schedule uint64            // the first of those that it is given
 }
 
 func (s *onDevice) Name() string { return cuda.Set{}.Name() }
@@ -60,6 +71,9 @@ func (s *onDevice) Offers(k kernels.Kernel, out, in []kernels.Desc) bool {
 func (s *onDevice) Bind(k kernels.Kernel, out, in []kerneltest.Tensor, threads int) (func() error, error) {
 	if err := s.release(); err != nil {
 		return nil, err
+	}
+	if s.emulator != nil {
+		s.emulator.Seed(16*s.schedule + uint64(threads))
 	}
 	at := map[unsafe.Pointer]cuda.Ptr{}
 	place := func(ts []kerneltest.Tensor) ([]cuda.Tensor, error) {

@@ -7,11 +7,13 @@ package control
 /*
 #cgo LDFLAGS: -ldl
 #include <dlfcn.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 static void *find(void *library, const char *name) { return dlsym(library, name); }
 static void *opened(const char *path) { return dlopen(path, RTLD_NOW | RTLD_NOLOAD); }
 static void call_fail(void *f, int n, int code) { ((void (*)(int, int))f)(n, code); }
+static void call_seed(void *f, uint64_t seed) { ((void (*)(uint64_t))f)(seed); }
 static int call_int(void *f) { return ((int (*)(void))f)(); }
 static int call_live(void *f, const char *kind) { return ((int (*)(const char *))f)(kind); }
 static const char *call_text(void *f) { return ((const char *(*)(void))f)(); }
@@ -26,7 +28,7 @@ import (
 )
 
 // An Emulator is the emulated driver that package driver has open.
-type Emulator struct{ fail, calls, errors, lastError, checked, live unsafe.Pointer }
+type Emulator struct{ fail, calls, errors, lastError, checked, live, seed unsafe.Pointer }
 
 // Open finds it. It is an error where there is no driver, and where it is a GPU's.
 func Open() (*Emulator, error) {
@@ -41,7 +43,7 @@ func Open() (*Emulator, error) {
 	}
 	e := &Emulator{}
 	for name, function := range map[string]*unsafe.Pointer{
-		"cuemuFail": &e.fail, "cuemuCalls": &e.calls, "cuemuErrors": &e.errors, "cuemuLastError": &e.lastError, "cuemuChecked": &e.checked, "cuemuLive": &e.live,
+		"cuemuFail": &e.fail, "cuemuCalls": &e.calls, "cuemuErrors": &e.errors, "cuemuLastError": &e.lastError, "cuemuChecked": &e.checked, "cuemuLive": &e.live, "cuemuSeed": &e.seed,
 	} {
 		c := C.CString(name)
 		*function = C.find(library, c)
@@ -55,6 +57,9 @@ func Open() (*Emulator, error) {
 
 // Fail makes the n-th call from now, of the driver or of cuBLAS, fail with a code and do nothing else; 0 takes that back.
 func (e *Emulator) Fail(n, code int) { C.call_fail(e.fail, C.int(n), C.int(code)) }
+
+// Seed sets the seed of the schedule: of blocks, warps, lanes and streams. 0 is the natural order.
+func (e *Emulator) Seed(seed uint64) { C.call_seed(e.seed, C.uint64_t(seed)) }
 
 // Calls counts the calls so far.
 func (e *Emulator) Calls() int { return int(C.call_int(e.calls)) }
