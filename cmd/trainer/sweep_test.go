@@ -86,6 +86,9 @@ func files(t *testing.T, path string) string {
 // A grid of 8 runs on the embedded data that is killed twice by the system, before and behind a run's first checkpoint, ends with the table of
 // one that was not, byte for byte.
 func TestGridKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
 	whole, parts := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "parts")
 	args := []string{"-model", "bprmf", "-dim", "16", "-epochs", "4", "-threads", "1", "-grid", "lr=.002,.005,.01,.02;reg=0,.0001"}
 	want := mustRun(t, append(args, "-out", whole)...)
