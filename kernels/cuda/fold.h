@@ -32,7 +32,7 @@ struct LogSum {
   }
   __device__ __forceinline__ void merge(LogSum o) {
     float m = fmaxf(top, o.top), a = about(m);
-    sum = sum * __expf(top - a) + o.sum * __expf(o.top - a);
+    sum = __fadd_rn(__fmul_rn(sum, __expf(top - a)), __fmul_rn(o.sum, __expf(o.top - a))); // as in the other lane, which has them the other way round
     top = m;
   }
   __device__ __forceinline__ LogSum across(int flip) const {
@@ -58,13 +58,13 @@ template <class Fold> __device__ __forceinline__ void merge_block(Fold &f) {
   merge_lanes(f, 8);
 }
 
-// fold_run folds n neighbours into the folds of 256 threads. Four loads of each are under way at a time.
 __device__ __forceinline__ float4 together(const float (&v)[4]) { return make_float4(v[0], v[1], v[2], v[3]); }
 template <class Fold> __device__ __forceinline__ void take_four(Fold &f, const float (&v)[4]) { f.take(together(v)); }
 template <class Fold> __device__ __forceinline__ void take_four(Fold &f, const float4 (&v)[4]) {
 #pragma unroll
   for (int j = 0; j < 4; j++) f.take(v[j]);
 }
+// fold_run folds n neighbours into the folds of 256 threads. Four loads of each are under way at a time.
 template <class Fold, class Vector> __device__ __forceinline__ void fold_run(Fold &f, int64_t n, const Vector *__restrict__ x) {
   int64_t i = threadIdx.x;
   for (; i + 3 * 256 < n; i += 4 * 256) {

@@ -17,7 +17,7 @@
   extern "C" __global__ void __launch_bounds__(threads) name(uint32_t *progress, uint32_t mark, __VA_ARGS__)
 #define STARTED()                                                                      \
   do {                                                                                 \
-    if (threadIdx.x == 0 && blockIdx.x == 0 && blockIdx.y == 0 && blockIdx.z == 0) *progress = mark; \
+    if (threadIdx.x == 0 && blockIdx.x == 0 && blockIdx.y == 0 && blockIdx.z == 0) *(volatile uint32_t *)progress = mark; \
   } while (0)
 
 const unsigned all_lanes = ~0u;

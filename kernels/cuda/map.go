@@ -42,7 +42,7 @@ func (c *call) mapping(k kernels.Map) {
 	n := int64(out.Desc.Elems())
 	dim, stride := p.collapse(out.Desc, c.in)
 	kernel := "map"
-	if dim[3]%mapWidth == 0 && aligned(out) {
+	if dim[3]%mapWidth == 0 {
 		kernel = "map4"
 	}
 	operands := make([]mapOperand, len(p.inputs))
@@ -51,9 +51,6 @@ func (c *call) mapping(k kernels.Map) {
 		operands[i] = mapOperand{At: uint64(x.At), Stride: [3]int64{int64(s[0]), int64(s[1]), int64(s[2])}, Unit: int32(s[3])}
 		if x.Desc.Type == kernels.Int32 {
 			operands[i].Integer = 1
-		}
-		if !aligned(x) {
-			kernel = "map"
 		}
 	}
 	rank := 1
@@ -74,9 +71,6 @@ func (c *call) mapping(k kernels.Map) {
 	c.launch(kernel, over(n, mapThreads*mapWidth), mapThreads, n, rank, dim[1], dim[2], dim[3], len(p.code), code, table, out.At).
 		Shared = p.slots * mapThreads * mapWidth * float
 }
-
-// aligned tells whether vectors of four elements can be read from the start of a tensor on.
-func aligned(t Tensor) bool { return t.At%16 == 0 }
 
 // packed is data as the device reads it.
 func packed(data any) []byte {

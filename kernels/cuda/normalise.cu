@@ -69,8 +69,8 @@ __device__ __forceinline__ void normalise(int64_t rows, int d, int log_lanes, fl
     add_product(sum, v, v);
   }
   TwoFloats scale = inverse_norm(among(lanes, sum), eps);
+  if (column == 0 && row < rows) inv[row] = scale.hi; // of rows without columns too
   if (column >= width) return;
-  if (column == 0) inv[row] = scale.hi;
   y[column] = times(head, scale);
   for (int k = column + lanes; k < width; k += lanes) y[k] = times(x[k], scale);
 }

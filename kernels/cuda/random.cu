@@ -1,6 +1,6 @@
 // Random: out [rows, cols] = uniform, normal or Bernoulli numbers of Philox4x32-10 at (seed, stream, t, row, column / per block).
 //
-// Writes 4 bytes an element. A thread draws one block of four words, 20 multiplications of 32 by 32 bits and as many exclusive ors: four elements
+// Writes 4 bytes an element. A thread draws one block of four words, 20 multiplications of 32 by 32 bits and 40 exclusive ors: four elements
 // of a row, or two normal ones, which take a logarithm, a root and a cosine each.
 #include "kernel.h"
 #include "philox.h"

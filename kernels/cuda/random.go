@@ -13,7 +13,7 @@ func (c *call) random(k kernels.Random) {
 	if k.Distribution == kernels.Normal {
 		perRow := over(int64(cols), normalWidth)
 		blocks := int64(rows) * int64(perRow)
-		c.launch("random_normal", over(blocks, threads), threads, blocks, perRow, cols, cols%normalWidth == 0 && aligned(out), clock.At,
+		c.launch("random_normal", over(blocks, threads), threads, blocks, perRow, cols, cols%normalWidth == 0, clock.At,
 			int64(k.Stream), out.At)
 		return
 	}
@@ -22,7 +22,7 @@ func (c *call) random(k kernels.Random) {
 		below = threshold(k.P)
 	}
 	blocks := int64(rows) * int64(perRow)
-	c.launch("random_uniform", over(blocks, threads), threads, blocks, perRow, cols, cols%uniformWidth == 0 && aligned(out), clock.At,
+	c.launch("random_uniform", over(blocks, threads), threads, blocks, perRow, cols, cols%uniformWidth == 0, clock.At,
 		int64(k.Stream), below, out.At)
 }
 

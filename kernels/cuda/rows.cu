@@ -1,7 +1,7 @@
 // Rows of a table X [N, d] chosen by ids [B]: Gather, ScatterAdd, SegmentSum, Put; and RowDot. -1 is no row.
 //
-// All of them only move: 4 d bytes read and written a row (ScatterAdd reads the table's rows too), 4 to 12 bytes of ids. d is counted in
-// Vectors. One thread moves one Vector, so that neighbours touch neighbouring addresses.
+// 4 d bytes are read and written a row (ScatterAdd reads the table's rows too), and 4 to 12 bytes of ids; ScatterAdd and SegmentSum add d numbers a row,
+// RowDot takes 2 d FLOPs. d is counted in Vectors. One thread moves one Vector, so that neighbours touch neighbouring addresses.
 #include "kernel.h"
 
 // out[i, :] = X[id_i, :], zeros for -1.

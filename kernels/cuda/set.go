@@ -15,8 +15,8 @@ import (
 	"nearfar/kernels"
 )
 
-// Tensor is an operand in the device's memory, at a multiple of its element's size; those from the device's allocator and from a plan's arena
-// are at a multiple of 64.
+// Tensor is an operand in the device's memory, at a multiple of 16: kernels move four elements at a time. Those from the device's allocator and from
+// a plan's arena are at a multiple of 64.
 type Tensor struct {
 	Desc kernels.Desc
 	At   Ptr
@@ -102,6 +102,11 @@ func (s Set) lower(k kernels.Kernel, out, in []Tensor, m Memory) (*call, error) 
 	for _, d := range slices.Concat(want, descs(in)) {
 		if d.Type == kernels.Float64 {
 			return nil, fmt.Errorf("cuda: %s: float64 is for the processor", k.Name())
+		}
+	}
+	for _, t := range slices.Concat(out, in) {
+		if t.At%16 != 0 {
+			return nil, fmt.Errorf("cuda: %s: %v at %#x, which is no multiple of 16", k.Name(), t.Desc, uint64(t.At))
 		}
 	}
 	c := &call{out: out, in: in, scratch: arena{base: m.Scratch}, table: m.Table}
@@ -192,7 +197,7 @@ func (c *call) launch(kernel string, blocks, threads int, args ...any) *Launch {
 
 // copy adds a copy, none where both are the same memory.
 func (c *call) copy(to, from Ptr, bytes int64) {
-	if to != from && bytes > 0 || to == 0 { // outlines all lie at 0
+	if bytes > 0 && (to != from || to == 0) { // outlines all lie at 0
 		c.work.Steps = append(c.work.Steps, &Copy{to, from, bytes})
 	}
 }

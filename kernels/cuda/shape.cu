@@ -3,10 +3,10 @@
 #include "kernel.h"
 
 // out[...] = value: a thread writes four, at once where out is aligned.
-KERNEL(256, fill, int64_t n, int vectors, float value, float *out) {
+KERNEL(256, fill, int64_t n, float value, float *out) {
   STARTED();
   const int64_t at = thread_index() * 4;
-  if (vectors && at + 4 <= n) {
+  if (at + 4 <= n) {
     *(float4 *)(out + at) = make_float4(value, value, value, value);
     return;
   }

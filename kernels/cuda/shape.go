@@ -13,7 +13,7 @@ func (c *call) fill(k kernels.Fill) {
 		return
 	}
 	n := int64(out.Desc.Elems())
-	c.launch("fill", over(n, 4*threads), threads, n, aligned(out), k.Value, out.At)
+	c.launch("fill", over(n, 4*threads), threads, n, k.Value, out.At)
 }
 
 // inVectors tells whether runs can be moved by fours: their addresses, and all their lengths and distances.

@@ -24,7 +24,7 @@ type Launch struct {
 	Grid   [3]int // blocks
 	Block  int    // threads a block
 	Shared int    // bytes of dynamic shared memory
-	Args   []Arg  // behind the two that every kernel begins with: see KERNEL in device.h
+	Args   []Arg  // behind the two that every kernel begins with: see KERNEL in kernel.h
 }
 
 func (l *Launch) String() string {

@@ -5,7 +5,7 @@
 // the k largest are one set in one order, however threads found them; so atomics that count places in a buffer do no harm. Chosen by shape:
 //
 //	lanes     up to 32 columns: lanes of a warp sort the row
-//	filter    k up to 128, or up to 256 columns: a block a row, 4 bytes read an element. What passes a threshold joins a buffer; a full
+//	filter    k up to 128, or up to 256 columns: a block a row, 4 bytes read an element, twice of the first 8192. What passes a threshold joins a buffer; a full
 //	          buffer is sorted, and its k-th becomes the threshold
 //	select    the rest: a block a row finds the k-th key by its digits, then sorts what is not below it. Up to nine reads an element
 #include "kernel.h"

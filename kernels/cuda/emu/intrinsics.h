@@ -19,13 +19,15 @@ static inline float min(float a, float b) { return fminf(a, b); }
 static inline float max(float a, float b) { return fmaxf(a, b); }
 
 // glibc has functions of some of these names.
-#define __expf(x) expf(x)
 #define __exp10f(x) exp10f(x)
 #define __logf(x) logf(x)
 #define __log2f(x) log2f(x)
 #define __sinf(x) sinf(x)
 #define __cosf(x) cosf(x)
 #define __powf(x, y) powf(x, y)
+// As a GPU has it: the product is rounded, which costs |x|/2 ulp.
+#define __expf(x) emu_expf(x)
+static inline float emu_expf(float x) { return exp2f(x * 1.44269504f); }
 static inline float exp2_approx(float x) { return exp2f(x); }
 static inline float rsqrtf(float x) { return 1.f / sqrtf(x); }
 static inline float __fdividef(float a, float b) { return a / b; }
