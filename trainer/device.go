@@ -33,6 +33,14 @@ func (f Fallback) Note() string {
 	return f.Reason
 }
 
+// Said is the Warning or the Note, for those who print both alike; empty where there is nothing to say.
+func (f Fallback) Said() string {
+	if note := f.Note(); note != "" {
+		return "no GPU is used: " + note
+	}
+	return f.Warning()
+}
+
 // OpenDevice opens the device that -gpu asks for: a GPU by its index, the first that can be used (auto), or the processor (off). Where a GPU cannot be
 // had it is the processor, and the Fallback says why; with requireGPU that is an error.
 func OpenDevice(gpu string, requireGPU bool, threads int) (engine.Device, Fallback, error) {

@@ -119,7 +119,7 @@ func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Devic
 		return res, err
 	}
 	if err := r.finish(ctx, &res); err != nil {
-		if _, _, gone := r.store.Snapshot(); gone != nil {
+		if errors.Is(err, engine.ErrDeviceLost) {
 			err = r.lost(err)
 		}
 		return res, err
@@ -272,6 +272,9 @@ func (r *run) epoch(ctx context.Context, left int) error {
 // interrupted saves what there is before an error ends the run: the parameters are those before the step that failed.
 func (r *run) interrupted(err error) error {
 	if saved := r.save(); saved != nil {
+		if !errors.Is(err, engine.ErrDeviceLost) { // the interruption of a user, while the device fails
+			err = errors.Join(err, saved)
+		}
 		return r.lost(err)
 	}
 	switch {
@@ -301,7 +304,7 @@ func (r *run) lost(err error) error {
 	if r.onDisk > 0 {
 		from = fmt.Sprintf("from step %d, its last checkpoint", r.onDisk)
 	}
-	return fmt.Errorf("step %d: %w\nthe run is not lost: -resume %s goes on %s", r.position.Step, err, r.Folder.Path(), from)
+	return fmt.Errorf("%w\nthe run is not lost: -resume %s goes on %s", err, r.Folder.Path(), from)
 }
 
 // ErrInterrupted says that a run was ended from outside and is saved.

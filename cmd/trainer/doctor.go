@@ -24,7 +24,8 @@ func doctor(args []string, w io.Writer) error {
 	if free := memory.Available(); free > 0 {
 		fmt.Fprintf(w, "memory     %.1f GiB available\n", float64(free)/memory.GiB)
 	}
-	for i, line := range strings.Split(strings.TrimRight(cuda.Report(), "\n"), "\n") {
+	report := cuda.Report()
+	for i, line := range strings.Split(strings.TrimRight(report, "\n"), "\n") {
 		fmt.Fprintf(w, "%-10s %s\n", [...]string{"cuda", ""}[min(i, 1)], line)
 	}
 	device, fallback, err := trainer.OpenDevice("auto", false, 0)
@@ -33,7 +34,7 @@ func doctor(args []string, w io.Writer) error {
 	}
 	defer device.Close()
 	fmt.Fprintf(w, "-gpu auto  trains on %s\n", device.Name())
-	if fallback.Reason != "" {
+	if !strings.Contains(report, fallback.Reason) {
 		fmt.Fprintf(w, "           %s\n", fallback.Reason)
 	}
 	return nil

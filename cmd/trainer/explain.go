@@ -32,8 +32,8 @@ func explain(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return err
 	}
 	defer device.Close()
-	if warning := fallback.Warning(); warning != "" {
-		fmt.Fprintln(stderr, "trainer:", warning)
+	if said := fallback.Said(); said != "" {
+		fmt.Fprintln(stderr, "trainer:", said)
 	}
 	m, err := c.model.New(models.Data{Train: data.Train, Seed: c.Seed, UserFields: data.UserFields, ItemFields: data.ItemFields})
 	if err != nil {

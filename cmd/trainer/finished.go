@@ -114,8 +114,8 @@ func (f *finished) open(final bool, groups ...string) (err error) {
 // device opens the device that the options ask for.
 func (f *finished) device(stderr io.Writer) (engine.Device, error) {
 	device, fallback, err := trainer.OpenDevice(f.line.GPU, f.line.RequireGPU, f.line.Threads)
-	if warning := fallback.Warning(); err == nil && warning != "" {
-		fmt.Fprintln(stderr, "trainer:", warning)
+	if said := fallback.Said(); err == nil && said != "" {
+		fmt.Fprintln(stderr, "trainer:", said)
 	}
 	return device, err
 }

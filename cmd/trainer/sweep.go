@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"nearfar/engine"
 	"nearfar/trainer"
 	"nearfar/trainer/dataset"
 	"nearfar/trainer/runfolder"
@@ -52,6 +53,9 @@ func (c *commandLine) sweep(ctx context.Context, s session, stdout io.Writer) er
 		if warning != "" {
 			fmt.Fprintln(s.console, "warning:", warning)
 		}
+	}
+	if note := s.fallback.Note(); note != "" {
+		fmt.Fprintln(s.console, "device    ", s.device.Name()+", no GPU is used:", note)
 	}
 	fmt.Fprint(s.console, c.options())
 	fmt.Fprintf(s.console, "sweep      %d runs in %s; trainer -resume %s goes on after an interruption\n", len(trials)*len(c.seeds()), path, path)
@@ -151,7 +155,7 @@ func (c *commandLine) checkRuns(path string, trials []sweep.Trial) error {
 	return nil
 }
 
-// trainAll trains what has no result yet. A run that fails is recorded, and the others go on; an interruption, a disk that fails, or another process that
+// trainAll trains what has no result yet. A run that fails is recorded, and the others go on; an interruption, a disk or a device that fails, or another process that
 // has a run ends the sweep. What it has measured is given by the folder of the run, also where the disk could not keep it.
 func (c *commandLine) trainAll(ctx context.Context, s session, path string, trials []sweep.Trial) (measured map[string]trainer.Result, err error) {
 	seeds := c.seeds()
@@ -183,7 +187,7 @@ func (c *commandLine) trainAll(ctx context.Context, s session, path string, tria
 			var disk *fs.PathError
 			switch {
 			case err == nil:
-			case ctx.Err() != nil, errors.Is(err, trainer.ErrInterrupted), errors.Is(err, trainer.ErrUnkept), errors.Is(err, runfolder.ErrLocked), errors.Is(err, runfolder.ErrVersion), errors.As(err, &disk):
+			case ctx.Err() != nil, errors.Is(err, trainer.ErrInterrupted), errors.Is(err, trainer.ErrUnkept), errors.Is(err, runfolder.ErrLocked), errors.Is(err, runfolder.ErrVersion), errors.Is(err, engine.ErrDeviceLost), errors.As(err, &disk):
 				return measured, err
 			default:
 				fmt.Fprintf(s.console, "%s failed: %v\n", run.Folder, err)

@@ -4,6 +4,7 @@ package cuda_test
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"unsafe"
@@ -28,7 +29,7 @@ func TestConformance(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	s := &onDevice{device: d}
+	s := &onDevice{tb: t, device: d}
 	if s.emulator, err = control.Open(); err == nil { // and on a GPU it is nil
 		s.schedule, _ = strconv.ParseUint(os.Getenv("CUEMU_SEED"), 10, 64)
 	}
@@ -37,6 +38,7 @@ func TestConformance(t *testing.T) {
 
 // onDevice gives the suite, whose operands lie in the host's memory, the set on a device: each run copies operands there and back.
 type onDevice struct {
+	tb       testing.TB
 	device   *device.Device
 	lent     []cuda.Ptr        // to the last work that was bound: the suite is done with a work when it binds another
 	emulator *control.Emulator // nil on a GPU
@@ -63,8 +65,14 @@ func (s *onDevice) release() error {
 	return nil
 }
 
+// Offers fails the test where the set declines float32: the processor takes every case of the suite, and a model may need it.
 func (s *onDevice) Offers(k kernels.Kernel, out, in []kernels.Desc) bool {
-	return cuda.Set{}.Offers(k, out, in)
+	offers := cuda.Set{}.Offers(k, out, in)
+	double := func(d kernels.Desc) bool { return d.Type == kernels.Float64 }
+	if !offers && !slices.ContainsFunc(out, double) && !slices.ContainsFunc(in, double) {
+		s.tb.Errorf("there is no %s for %v", k.Name(), in)
+	}
+	return offers
 }
 
 // Bind gives every operand an allocation of its own, of its very size, so that a kernel that leaves one is found out.
