@@ -10,7 +10,7 @@
 #pragma once
 #include "kernel.h"
 
-namespace {
+namespace folds {
 
 // LogSum is sum e^top: a sum of exponentials about the maximum so far. Nothing at all, and terms of -Inf, have top -Inf and sum 0. NaN makes the
 // sum NaN, and +Inf too.
@@ -76,4 +76,5 @@ template <class Fold, class Vector> __device__ __forceinline__ void fold_run(Fol
   for (; i < n; i += 256) f.take(x[i]);
 }
 
-} // namespace
+} // namespace folds
+using namespace folds;

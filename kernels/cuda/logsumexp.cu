@@ -150,7 +150,8 @@ KERNEL(256, logits_gradient, int rows, int columns, int leading, float *__restri
     sum = make_float4(part[0], part[1], part[2], 0.f);
   }
   if (!column_sums) return;
-  *(float4 *)&sums[warp][own] = sum;
+  // Lanes behind the last column must not store their 0, which nobody reads: nvcc 11.8 then sets it in this order or that, from one run to the next.
+  if (n < columns) *(float4 *)&sums[warp][own] = sum;
   __syncthreads();
   int column = strip * strip_columns + threadIdx.x;
   if (threadIdx.x >= strip_columns || column >= columns) return;

@@ -15,7 +15,7 @@
 //	columns   inner above 1: a thread a column of a part, beside others that walk the same column's rows in turn
 #include "fold.h"
 
-namespace {
+namespace reduce {
 
 struct Sum {
   float s;
@@ -156,7 +156,8 @@ __device__ __forceinline__ void reduce_columns(int64_t columns, int64_t inner, i
   if (row == 0 && column < columns) out[(outer * parts + part) * inner + i] = f.result();
 }
 
-} // namespace
+} // namespace reduce
+using namespace reduce;
 
 #define REDUCTION(op, Fold)                                                                                                             \
   KERNEL(256, reduce_rows_##op, int64_t rows, int d, int lanes, const float *x, float *out) {                                           \

@@ -5,7 +5,7 @@
 // 1024 get a warp, or as few lanes as they have vectors; longer ones a block. The sum is about a running maximum, so that logits of any size do.
 #include "fold.h"
 
-namespace {
+namespace softmax {
 
 __device__ __forceinline__ float taking_part(float z, float m) { return m != 0.f ? z : -INFINITY; }
 __device__ __forceinline__ float4 taking_part(float4 z, float4 m) {
@@ -70,7 +70,8 @@ __device__ __forceinline__ void softmax_long(int d, const Vector *__restrict__ z
   row_write(d, threadIdx.x, 256, whole[0], z + at, mask, p + at);
 }
 
-} // namespace
+} // namespace softmax
+using namespace softmax;
 
 KERNEL(256, softmax_rows, int64_t rows, int d, int lanes, const float *z, const float *mask, float *p) {
   STARTED();

@@ -10,7 +10,7 @@
 //	select    the rest: a block a row finds the k-th key by its digits, then sorts what is not below it. Up to nine reads an element
 #include "kernel.h"
 
-namespace {
+namespace topk {
 
 typedef unsigned long long Key;
 
@@ -127,7 +127,8 @@ __device__ __forceinline__ void top_filtered(unsigned columns, int k, const floa
   write_row(keys, k, x, value, index);
 }
 
-} // namespace
+} // namespace topk
+using namespace topk;
 
 KERNEL(256, top_filter, int columns, int k, const float *x, float *value, int *index) {
   STARTED();

@@ -8,6 +8,9 @@
 // older and newer than these. An image is loaded with its first kernel: a training step wants some of them, and most kernels that were changed
 // leave the other images as they are.
 //
+// The same sources give the same bytes in any folder, which compile -check relies on. So no file has an anonymous namespace, whose names nvcc makes
+// of the file's path: what is a file's own stands in a namespace of the file's name. (The emulator links all files together.)
+//
 // The release of the compiler decides which drivers can load an image: the machine code of any CUDA 11 runs on every driver of CUDA 11 and
 // later, the PTX of 11.8 on those of 11.8 (520, of 2022) and later. nvcc 13's needs a driver of 13, and it no longer knows compute_70. 11.8 is
 // the oldest that knows sm_90; what it lacks, wgmma above all, no kernel uses.
