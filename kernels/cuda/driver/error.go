@@ -82,6 +82,8 @@ var results = map[Result]struct{ name, meaning string }{
 	209: {"CUDA_ERROR_NO_BINARY_FOR_GPU", "the kernels' image has no code for this GPU"},
 	214: {"CUDA_ERROR_ECC_UNCORRECTABLE", "the GPU's memory has an error that it cannot correct"},
 	218: {"CUDA_ERROR_INVALID_PTX", "the driver cannot compile the kernels' PTX"},
+	220: {"CUDA_ERROR_NVLINK_UNCORRECTABLE", "the link between GPUs has an error that it cannot correct"},
+	221: {"CUDA_ERROR_JIT_COMPILER_NOT_FOUND", "the driver's compiler for PTX, libnvidia-ptxjitcompiler, is not installed"},
 	222: {"CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the kernels' PTX is newer than the driver"},
 	500: {"CUDA_ERROR_NOT_FOUND", "the driver or the image has nothing of this name"},
 	700: {"CUDA_ERROR_ILLEGAL_ADDRESS", "a kernel read or wrote outside of its memory; the context is lost"},
