@@ -159,7 +159,7 @@ func (d *Device) serve(jobs <-chan func() error) {
 	}
 }
 
-// ErrClosed is the answer of a closed device or program.
+// ErrClosed is the answer of a closed device.
 var ErrClosed = errors.New("the device is closed")
 
 // do runs f on the device's goroutine and returns its error, unless the device is past use.

@@ -5,6 +5,7 @@ package device
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 
@@ -89,6 +90,7 @@ func (p *Program) upload(code []Instruction) error {
 	if failed := p.device.finish(); err == nil {
 		err = failed
 	}
+	runtime.KeepAlive(code) // the copies know only its addresses
 	return err
 }
 
@@ -96,7 +98,9 @@ func (p *Program) upload(code []Instruction) error {
 // should be of AllocHost, so that the copies make no detour.
 func (p *Program) Step(in, out []Transfer) error {
 	p.in, p.out = in, out
-	return p.device.do(p.once)
+	err := p.device.do(p.once)
+	runtime.KeepAlive(p) // with in and out, of which the copies know only the addresses
+	return err
 }
 
 func (p *Program) step() error {
