@@ -247,9 +247,6 @@ func (d *Device) openBLAS() (err error) {
 	if err := d.blas.SetWorkspace(cu.DevicePtr(workspace), workspaceBytes); err != nil {
 		return err
 	}
-	if err := d.blas.SetMathMode(driver.PedanticMath); err != nil {
-		return err
-	}
 	operands, err := d.alloc(3*4, "the first product")
 	if err != nil {
 		return err
