@@ -3,6 +3,7 @@
 package device
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -80,6 +81,62 @@ func TestFailedKernel(t *testing.T) {
 				t.Errorf("left: %v, before %v", after, before)
 			}
 		})
+	}
+}
+
+// A step that fails before anything of it began leaves the device and its memory: the next one gives what it would have given. One that fails later
+// may have changed anything.
+func TestFailureBeforeTheStep(t *testing.T) {
+	e := emulator(t)
+	want := runToy(t, Options{})
+	for _, c := range []struct {
+		name string
+		call int // of a step, which is copy, graph, copy, wait
+		code driver.Result
+		lost bool
+	}{
+		{"the input", 1, driver.InvalidValue, false},
+		{"the input, by a code that ends the context", 1, driver.IllegalAddress, true},
+		{"the graph", 2, driver.OutOfMemory, false},
+		{"the graph, by a code that ends the context", 2, driver.Unknown, true},
+		{"the output", 3, driver.InvalidValue, true},
+		{"the wait", 4, driver.InvalidValue, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := open(t)
+			k, err := newToy(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := must(t)(d.Load(k.code, Options{}))
+			host, out := make([]byte, 4*toyChosen), make([]byte, 4*toyChosen)
+			e.Fail(c.call, int(c.code))
+			err = p.Step([]Transfer{{k.id, host}}, []Transfer{{k.dots, out}})
+			if !errors.Is(err, c.code) || errors.Is(err, ErrLost) != c.lost {
+				t.Fatalf("the error is %v, lost %v", err, errors.Is(err, ErrLost))
+			}
+			got, err := k.steps(d, p, 4)
+			switch {
+			case c.lost && !errors.Is(err, ErrLost):
+				t.Errorf("later it is %v", err)
+			case !c.lost && (err != nil || !bytes.Equal(got, want)):
+				t.Errorf("later steps are %v (%v), want %v", got, err, want)
+			}
+		})
+	}
+}
+
+func TestRunOutOfRange(t *testing.T) {
+	d := open(t)
+	k, err := newToy(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := must(t)(d.Load(k.code, Options{Direct: true}))
+	for _, r := range [][2]int{{-1, 1}, {2, 1}, {0, len(k.code) + 1}} {
+		if err := p.Run(r[0], r[1]); err == nil || errors.Is(err, ErrLost) {
+			t.Errorf("%v: the error is %v", r, err)
+		}
 	}
 }
 

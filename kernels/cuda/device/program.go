@@ -38,6 +38,7 @@ type Program struct {
 
 	in, out []Transfer   // of the Step under way
 	once    func() error // step, bound once: a step allocates nothing
+	begins  bool         // something of the program is in the stream, beside the inputs
 	closed  bool
 }
 
@@ -114,6 +115,7 @@ func (p *Program) step() error {
 			if err := p.graph.Launch(p.device.stream); err != nil {
 				return err
 			}
+			p.begins = true
 		} else if err := p.enqueue(0, len(p.names)); err != nil {
 			return err
 		}
@@ -128,16 +130,21 @@ func (p *Program) step() error {
 
 // Run runs the instructions from .. to-1, without a graph.
 func (p *Program) Run(from, to int) error {
+	if from < 0 || from > to || to > len(p.names) {
+		return fmt.Errorf("instructions %d to %d of a program that has %d", from, to-1, len(p.names))
+	}
 	return p.device.do(func() error { return p.watch(func() error { return p.enqueue(from, to) }) })
 }
 
-// watch runs what put puts into the stream and waits for it. Whatever fails there fails the device: how far the work came is not known.
+// watch runs what put puts into the stream and waits for it. What fails while the program runs fails the device, since how far the work came is not
+// known. What fails before, as a copy of an input or the graph's launch, leaves the memory as it was, to be read: the caller can save it.
 func (p *Program) watch(put func() error) error {
 	if p.closed {
 		return errProgramClosed
 	}
 	d := p.device
 	d.setMark(0)
+	p.begins = false
 	err := put()
 	failed := driver.Call("cuStreamSynchronize", d.stream.Synchronize()) // behind an error too: what is under way uses the caller's memory
 	switch {
@@ -147,6 +154,8 @@ func (p *Program) watch(put func() error) error {
 		err = p.located(failed)
 	case p.begun() > 0:
 		err = fmt.Errorf("%w; the last kernel to begin was %s", err, p.describe(p.begun()-1))
+	case failed == nil && !p.begins:
+		return err
 	}
 	return d.fail(err)
 }
@@ -159,6 +168,7 @@ func (p *Program) enqueue(from, to int) error {
 		if err := p.device.enqueue(&p.steps[i]); err != nil {
 			return fmt.Errorf("%s: %w", p.describe(i), err)
 		}
+		p.begins = true
 	}
 	return nil
 }
