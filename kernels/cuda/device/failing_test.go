@@ -126,6 +126,28 @@ func TestFailureBeforeTheStep(t *testing.T) {
 	}
 }
 
+// A step that cannot be captured is named, and it is said what that is; the device goes on.
+func TestUncapturedStep(t *testing.T) {
+	e := emulator(t)
+	d := open(t)
+	k, err := newToy(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t)(d.Load(k.code, Options{}))                                                       // the functions are there
+	for call, where := range map[int]string{3: "gather: gather4<<<", 4: "dot: row_dot<<<"} { // behind the wait for the tables and the begin of the capture
+		e.Fail(call, int(driver.CaptureUnsupported))
+		_, err := d.Load(k.code, Options{})
+		e.Fail(0, 0)
+		if err == nil || errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "capturing a step: "+where) || !strings.Contains(err.Error(), "CUDA graph") {
+			t.Errorf("call %d: the error is %v", call, err)
+		}
+	}
+	if _, err := k.steps(d, must(t)(d.Load(k.code, Options{})), 1); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRunOutOfRange(t *testing.T) {
 	d := open(t)
 	k, err := newToy(d)

@@ -73,11 +73,21 @@ func (p *Program) load(code []Instruction, o Options) error {
 	if !o.Direct && len(p.steps) > 0 {
 		var err error
 		if p.graph, err = driver.Capture(d.stream, driver.ThreadLocal, func() error { return p.enqueue(0, len(p.names)) }); err != nil {
-			return fmt.Errorf("capturing a step: %w", err)
+			return fmt.Errorf("capturing a step: %w", p.uncaptured(err))
 		}
 	}
 	d.programs[p] = true
 	return nil
+}
+
+// uncaptured says what an error is that comes of being captured. That of a step names it already; the end of a capture knows of none.
+func (p *Program) uncaptured(err error) error {
+	for _, code := range []driver.Result{driver.CaptureUnsupported, driver.CaptureInvalidated, driver.CaptureImplicit} {
+		if errors.Is(err, code) {
+			return fmt.Errorf("%w; a step of the program does what cannot be captured into a CUDA graph (such as loading code or allocating memory)", err)
+		}
+	}
+	return err
 }
 
 func (p *Program) upload(code []Instruction) error {
