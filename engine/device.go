@@ -17,8 +17,13 @@ type Device interface {
 	Alloc(bytes int64, what string) (Mem, error)
 	// Load resolves a plan's kernels and allocates what it needs. Nothing is allocated afterwards.
 	Load(p *Plan, b Binding) (Exec, error)
+	// Close ends the device, behind its programs and its memory.
 	Close() error
 }
+
+// ErrDeviceLost is what errors.Is finds in every error of a device that nothing can be asked of any more: its memory cannot be read, and all that is
+// left is to close what is open on it. Behind any other error its memory can still be read.
+var ErrDeviceLost = errors.New("the device is lost")
 
 // Mem is memory of a device.
 type Mem interface {
@@ -39,16 +44,17 @@ type Exec interface {
 	Close() error
 }
 
-// A Stager is a Device with host memory that it copies to and from without a detour. Where it has none, Go's will do. free gives it back; nobody
-// may look at it afterwards.
+// A Stager is a Device with host memory that it copies to and from without a detour. Where it has none, Go's will do.
 type Stager interface {
+	// Staging gives zeroed memory at a multiple of 64. what names it in an error. free gives it back, also on a lost device, and before the device is
+	// closed; nobody may look at it afterwards.
 	Staging(bytes int64, what string) (b []byte, free func() error, err error)
 }
 
-// A Piece is bytes for a place in the input block.
+// A Piece is bytes for a place in the input block, or from one in the output block.
 type Piece struct {
-	At    int64
-	Bytes []byte
+	At    int64  // in bytes from the block's beginning
+	Bytes []byte // where the device is a Stager, best of its memory
 }
 
 // A Stepper is an Exec that does all of a step at once: it copies in to the input block, runs the plan, and reads report from its place in the

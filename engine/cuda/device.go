@@ -30,14 +30,17 @@ var (
 // Built says whether this build has a CUDA device at all.
 const Built = true
 
-// Any asks Open for the first GPU that can be used.
+// Any asks Open for the first GPU that opens.
 const Any = device.Any
 
 // Open opens a GPU, as the driver numbers them, or Any.
 func Open(index int) (engine.Device, error) {
 	gpu, err := device.Open(index)
+	if full(err) {
+		return nil, fmt.Errorf("%w: end what else uses this GPU, or name another one", err)
+	}
 	if err != nil {
-		return nil, advised(err)
+		return nil, err
 	}
 	return &Device{gpu: gpu}, nil
 }
@@ -63,10 +66,10 @@ func (d *Device) Alloc(bytes int64, what string) (engine.Mem, error) {
 	}
 	at, err := d.gpu.Alloc(bytes, what)
 	if err != nil {
-		return nil, advised(err)
+		return nil, lost(advised(err))
 	}
 	if err := d.gpu.Clear(at, bytes); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", what, err), d.gpu.Free(at))
+		return nil, lost(errors.Join(fmt.Errorf("%s: %w", what, err), d.gpu.Free(at)))
 	}
 	return &memory{gpu: d.gpu, at: at, bytes: bytes}, nil
 }
@@ -74,23 +77,43 @@ func (d *Device) Alloc(bytes int64, what string) (engine.Mem, error) {
 // Staging gives pinned memory.
 func (d *Device) Staging(bytes int64, what string) ([]byte, func() error, error) {
 	b, err := d.gpu.AllocHost(bytes, what)
-	if err != nil {
-		return nil, nil, err
+	if full(err) {
+		err = fmt.Errorf("%w: lower -batch, or end what else uses this machine's memory", err)
 	}
-	return b, func() error { return d.gpu.FreeHost(b) }, nil
+	if err != nil {
+		return nil, nil, lost(err)
+	}
+	return b, func() error { return lost(d.gpu.FreeHost(b)) }, nil
 }
 
 // Close frees whatever of the GPU is left.
-func (d *Device) Close() error { return d.gpu.Close() }
+func (d *Device) Close() error { return lost(d.gpu.Close()) }
 
-// advised says what to do about an error that the user can do something about.
+// full tells the errors of a driver or a cuBLAS that found no memory.
+func full(err error) bool {
+	return errors.Is(err, driver.OutOfMemory) || errors.Is(err, driver.AllocFailed)
+}
+
+// advised says what to do where the GPU has too little memory for a store or a program.
 func advised(err error) error {
-	var full *device.OutOfMemory
-	if !errors.As(err, &full) {
+	if !full(err) {
 		return err
 	}
 	return fmt.Errorf("%w: lower -batch, which a step's memory grows with, or -dim or -layers, or end what else uses this GPU", err)
 }
+
+// lost makes the error of a lost device the engine's as well. Its text stays.
+func lost(err error) error {
+	if !errors.Is(err, device.ErrLost) {
+		return err
+	}
+	return &lostError{err}
+}
+
+type lostError struct{ error }
+
+func (e *lostError) Unwrap() error        { return e.error }
+func (e *lostError) Is(target error) bool { return target == engine.ErrDeviceLost }
 
 // memory is an allocation of a GPU.
 type memory struct {
@@ -104,14 +127,14 @@ func (m *memory) Write(off int64, b []byte) error {
 	if err := m.holds("write", off, b); err != nil {
 		return err
 	}
-	return m.gpu.Write(m.at+kernelset.Ptr(off), b)
+	return lost(m.gpu.Write(m.at+kernelset.Ptr(off), b))
 }
 
 func (m *memory) Read(b []byte, off int64) error {
 	if err := m.holds("read", off, b); err != nil {
 		return err
 	}
-	return m.gpu.Read(b, m.at+kernelset.Ptr(off))
+	return lost(m.gpu.Read(b, m.at+kernelset.Ptr(off)))
 }
 
 func (m *memory) holds(what string, off int64, b []byte) error {
@@ -129,5 +152,5 @@ func (m *memory) Free() error {
 		return errors.New("memory is freed twice")
 	}
 	m.freed = true
-	return m.gpu.Free(m.at)
+	return lost(m.gpu.Free(m.at))
 }

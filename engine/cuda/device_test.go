@@ -443,6 +443,43 @@ func TestOutOfMemory(t *testing.T) {
 	}
 }
 
+// Each kind of memory that runs out has advice of its own.
+func TestAdvice(t *testing.T) {
+	e := emulator(t)
+	d := open(t)
+	e.Fail(1, int(driver.OutOfMemory))
+	_, _, err := d.Staging(100, "the inputs of a step")
+	if err == nil || !strings.Contains(err.Error(), "machine's memory") || strings.Contains(err.Error(), "GPU") || strings.Contains(err.Error(), "the device") {
+		t.Errorf("pinned memory: %v", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for n := 1; ; n++ {
+		before := e.Calls()
+		e.Fail(n, int(driver.OutOfMemory))
+		d, err := Open(0)
+		e.Fail(0, 0)
+		if err == nil {
+			d.Close()
+			break
+		}
+		if e.Calls()-before < n {
+			t.Fatal("the call that was to fail was not reached")
+		}
+		if errors.Is(err, driver.OutOfMemory) && strings.HasSuffix(err.Error(), ": end what else uses this GPU, or name another one") {
+			seen++
+		}
+		if strings.Contains(err.Error(), "-batch") {
+			t.Errorf("opening: %v", err)
+		}
+	}
+	if seen < 5 {
+		t.Errorf("%d errors have advice", seen)
+	}
+}
+
 func TestForeignMemory(t *testing.T) {
 	d := open(t)
 	other, err := processorDevice().Alloc(320, "x")

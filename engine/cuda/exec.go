@@ -38,7 +38,7 @@ func (d *Device) Load(p *engine.Plan, b engine.Binding) (_ engine.Exec, err erro
 	e := &exec{gpu: d.gpu}
 	defer func() {
 		if err != nil {
-			err = errors.Join(advised(err), e.free())
+			err = lost(errors.Join(advised(err), e.free()))
 		}
 	}()
 	if e.inputs, err = d.own(b.Inputs, "the input block"); err != nil {
@@ -173,7 +173,7 @@ func (e *exec) Step(_ context.Context, in []engine.Piece, report engine.Piece) e
 		return err
 	}
 	e.downloads[0] = device.Transfer{At: e.outputs.at + kernelset.Ptr(report.At), Host: report.Bytes}
-	return e.program.Step(e.uploads, e.downloads[:])
+	return lost(e.program.Step(e.uploads, e.downloads[:]))
 }
 
 // Profile runs the plan once, with an event of CUDA between instructions.
@@ -181,7 +181,8 @@ func (e *exec) Profile(context.Context) ([]time.Duration, error) {
 	if e.program == nil {
 		return nil, errClosed
 	}
-	return e.program.Profile()
+	times, err := e.program.Profile()
+	return times, lost(err)
 }
 
 // Probe runs the plan again, instruction by instruction, and looks at every operand and result. It is called after a step that the guard kept from
@@ -190,6 +191,11 @@ func (e *exec) Probe(ctx context.Context) (int, error) {
 	if e.program == nil {
 		return -1, errClosed
 	}
+	at, err := e.probe(ctx)
+	return at, lost(err)
+}
+
+func (e *exec) probe(ctx context.Context) (int, error) {
 	for at := range e.in {
 		if err := ctx.Err(); err != nil {
 			return -1, err
@@ -233,7 +239,7 @@ func (e *exec) Close() error {
 	if e.program == nil {
 		return errClosed
 	}
-	return e.free()
+	return lost(e.free())
 }
 
 func (e *exec) free() error {

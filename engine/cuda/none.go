@@ -13,7 +13,7 @@ var errNone = errors.New("this build has no CUDA device: build it with `make gpu
 // Built says whether this build has a CUDA device at all.
 const Built = false
 
-// Any asks Open for the first GPU that can be used.
+// Any asks Open for the first GPU that opens.
 const Any = -1
 
 // Open opens a GPU, as the driver numbers them, or Any.

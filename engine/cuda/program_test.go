@@ -159,8 +159,17 @@ func TestFailedStep(t *testing.T) {
 		if !errors.As(err, &failed) || !strings.HasPrefix(err.Error(), "step 7: ") || !errors.Is(err, driver.LaunchFailed) {
 			t.Errorf("the error is %v", err)
 		}
-		if again := p.Run(context.Background(), 8, 1, nil); !errors.Is(again, failed) {
+		again := p.Run(context.Background(), 8, 1, nil)
+		if !errors.Is(again, failed) {
 			t.Errorf("later it is %v, want %v", again, failed)
+		}
+		_, profile := p.Profile(context.Background(), 9)
+		_, alloc := d.Alloc(1, "something")
+		_, _, staging := d.(engine.Stager).Staging(1, "something")
+		for i, err := range []error{err, again, profile, alloc, staging} {
+			if !errors.Is(err, engine.ErrDeviceLost) || strings.Contains(err.Error(), engine.ErrDeviceLost.Error()) {
+				t.Errorf("answer %d of a lost device is %v", i, err)
+			}
 		}
 		return err
 	})

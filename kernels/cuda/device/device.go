@@ -54,15 +54,56 @@ type About struct {
 	BLAS driver.Version
 }
 
-// Any asks Open for the first GPU that can be used.
+// Any asks Open for the first GPU that opens.
 const Any = -1
 
-// Open makes a context on a GPU, as the driver numbers them, or on Any.
+// Open makes a context on a GPU, as the driver numbers them, or on Any, and runs a kernel and a product: a GPU that cannot run them is an error
+// here, where another can still be taken.
 func Open(index int) (*Device, error) {
-	gpu, err := find(index)
+	if index != Any {
+		gpu, err := find(index)
+		if err != nil {
+			return nil, err
+		}
+		return openOn(gpu)
+	}
+	if err := driver.Available(); err != nil {
+		return nil, err
+	}
+	if err := driver.OpenBLAS(); err != nil { // once, not for every GPU
+		return nil, err
+	}
+	gpus, err := driver.Devices()
 	if err != nil {
 		return nil, err
 	}
+	return first(gpus, openOn)
+}
+
+// first opens the first of the GPUs that can be opened. A GPU may be in another process's exclusive use, or full, and the next one free.
+func first(gpus []driver.Device, open func(driver.Device) (*Device, error)) (*Device, error) {
+	var all error
+	for _, g := range gpus {
+		err := g.Err
+		if err == nil {
+			d, failed := open(g)
+			if failed == nil {
+				return d, nil
+			}
+			err = failed
+		} else {
+			err = fmt.Errorf("%s: %w", label(g), err)
+		}
+		if all == nil {
+			all = err
+		} else {
+			all = fmt.Errorf("%w; %w", all, err)
+		}
+	}
+	return nil, all
+}
+
+func openOn(gpu driver.Device) (*Device, error) {
 	d := &Device{
 		About:     About{Device: gpu},
 		jobs:      make(chan func() error),
@@ -81,7 +122,7 @@ func Open(index int) (*Device, error) {
 	return d, nil
 }
 
-// find looks for a GPU that can be used.
+// find looks for a GPU by its index.
 func find(index int) (driver.Device, error) {
 	gpus, err := driver.Devices()
 	if err != nil {
@@ -92,7 +133,7 @@ func find(index int) (driver.Device, error) {
 		switch {
 		case g.Index == index && g.Err != nil:
 			return g, fmt.Errorf("%s: %w", label(g), g.Err)
-		case g.Index == index, index == Any && g.Err == nil:
+		case g.Index == index:
 			return g, nil
 		}
 		names = append(names, fmt.Sprintf("%d (%s)", g.Index, g.Name))
@@ -118,7 +159,7 @@ func (d *Device) serve(jobs <-chan func() error) {
 	}
 }
 
-// ErrClosed is the answer of a closed device or program.
+// ErrClosed is the answer of a closed device.
 var ErrClosed = errors.New("the device is closed")
 
 // do runs f on the device's goroutine and returns its error, unless the device is past use.
@@ -163,7 +204,31 @@ func (d *Device) open() (err error) {
 	if d.progress, err = driver.AllocHost(64, driver.Portable); err != nil {
 		return fmt.Errorf("the kernels' marks: %w", err)
 	}
+	if err := d.try(); err != nil {
+		return fmt.Errorf("the first kernel: %w", err)
+	}
 	return d.openBLAS()
+}
+
+// try runs a kernel that does nothing but leave its mark. All images are compiled for the same GPUs by the same compiler, so where one of them
+// cannot be loaded (the driver is too old, or lacks its compiler), none can.
+func (d *Device) try() error {
+	const mark = 1
+	s, err := d.bind(&cuda.Launch{Kernel: "fill", Grid: [3]int{1, 1, 1}, Block: 256, Args: []cuda.Arg{{Size: 8}, {Size: 4}, {Size: 8}}}, mark) // 0 elements
+	if err != nil {
+		return err
+	}
+	d.setMark(0)
+	if err := d.enqueue(&s); err != nil {
+		return err
+	}
+	if err := d.finish(); err != nil {
+		return err
+	}
+	if m := d.mark(); m != mark {
+		return fmt.Errorf("%v has run, and its mark is %d instead of %d", s.Step, m, mark)
+	}
+	return nil
 }
 
 // openBLAS makes cuBLAS ready to be captured: with a stream, with memory of its own, and with one product done, since it starts at the first.
@@ -180,9 +245,6 @@ func (d *Device) openBLAS() (err error) {
 		return err
 	}
 	if err := d.blas.SetWorkspace(cu.DevicePtr(workspace), workspaceBytes); err != nil {
-		return err
-	}
-	if err := d.blas.SetMathMode(driver.PedanticMath); err != nil {
 		return err
 	}
 	operands, err := d.alloc(3*4, "the first product")

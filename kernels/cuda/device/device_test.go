@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"maps"
 	"math"
 	"runtime"
 	"strings"
@@ -369,6 +371,57 @@ func TestClosedDevice(t *testing.T) {
 	}
 	if _, err := d.Alloc(1, "something"); !errors.Is(err, ErrClosed) {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// A GPU that does not open is passed over; where none opens, each has its reason.
+func TestOpenTriesEveryGPU(t *testing.T) {
+	busy := &driver.Error{Call: "cuCtxCreate", Code: 46}
+	gpus := []driver.Device{{Index: 0, Name: "old", Err: errors.New("too old")}, {Index: 1, Name: "busy"}, {Index: 2, Name: "free"}}
+	var tried []int
+	open := func(g driver.Device) (*Device, error) {
+		tried = append(tried, g.Index)
+		if g.Name == "busy" {
+			return nil, fmt.Errorf("%s: %w", label(g), busy)
+		}
+		return &Device{About: About{Device: g}}, nil
+	}
+	if d, err := first(gpus, open); err != nil || d.About.Index != 2 || len(tried) != 2 {
+		t.Errorf("%v, tried %v: want GPU 2 behind GPU 1", err, tried)
+	}
+	_, err := first(gpus[:2], open)
+	if !errors.Is(err, driver.Result(46)) || !strings.HasPrefix(err.Error(), "GPU 0 (old): too old; GPU 1 (busy): cuCtxCreate: ") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// What keeps the images from running is found when the device is opened.
+func TestOpenRunsAKernel(t *testing.T) {
+	e := emulator(t)
+	open(t).Close() // cuBLAS is loaded
+	before := e.Live()
+	for _, code := range []int{209, 218, 221, 222} {
+		for _, index := range []int{0, Any} {
+			loaded := 0
+			for n := 1; loaded == 0; n++ { // until it is the loading that fails
+				e.Fail(n, code)
+				d, err := Open(index)
+				e.Fail(0, 0)
+				if err == nil {
+					d.Close()
+					t.Fatalf("no call of Open is a module's loading")
+				}
+				if strings.Contains(err.Error(), "cuModuleLoadData: ") {
+					loaded = n
+					if !errors.Is(err, driver.Result(code)) || !strings.Contains(err.Error(), "GPU 0 (") || !strings.Contains(err.Error(), "the first kernel: ") {
+						t.Errorf("the error is %v", err)
+					}
+				}
+			}
+		}
+	}
+	if after := e.Live(); !maps.Equal(after, before) {
+		t.Errorf("left: %v, before %v", after, before)
 	}
 }
 

@@ -14,8 +14,10 @@ import (
 
 // lost are the results behind which nothing in a context works any more.
 var lost = []driver.Result{
-	driver.ECCUncorrectable, driver.IllegalAddress, driver.LaunchTimeout, driver.Assert, driver.HardwareStack, driver.IllegalInstruction,
-	driver.MisalignedAddress, driver.InvalidAddressSpace, driver.InvalidPC, driver.LaunchFailed, driver.Unknown,
+	driver.Deinitialized, driver.ECCUncorrectable, driver.NVLinkUncorrectable, driver.Contained, driver.IllegalAddress, driver.LaunchTimeout,
+	driver.ContextIsDestroyed, driver.Assert, driver.HardwareStack, driver.IllegalInstruction, driver.MisalignedAddress, driver.InvalidAddressSpace,
+	driver.InvalidPC, driver.LaunchFailed, driver.MPSConnectionFailed, driver.MPSRPCFailure, driver.MPSServerNotReady, driver.MPSMaxClientsReached,
+	driver.MPSMaxConnectionsReached, driver.MPSClientTerminated, driver.Unknown,
 }
 
 // note keeps an error that makes the device unusable, and returns it.
@@ -24,7 +26,8 @@ func (d *Device) note(err error) error {
 		return nil
 	}
 	var code driver.Result
-	if errors.As(err, &code) && slices.Contains(lost, code) {
+	// cuBLAS has one status for a kernel of its own that failed, whatever the driver called it.
+	if errors.As(err, &code) && slices.Contains(lost, code) || errors.Is(err, driver.ExecutionFailed) {
 		return d.fail(err)
 	}
 	return err
@@ -33,10 +36,20 @@ func (d *Device) note(err error) error {
 // fail makes the device unusable: what its memory holds is not known any more.
 func (d *Device) fail(err error) error {
 	if d.failed == nil {
-		d.failed = err
+		d.failed = &lostError{err}
 	}
 	return d.failed
 }
+
+// ErrLost is what errors.Is finds in the error with which a device became unusable, and which answers every later call.
+var ErrLost = errors.New("the device is lost")
+
+// lostError has the words of its cause.
+type lostError struct{ cause error }
+
+func (e *lostError) Error() string        { return e.cause.Error() }
+func (e *lostError) Unwrap() error        { return e.cause }
+func (e *lostError) Is(target error) bool { return target == ErrLost }
 
 // A RunError is work that failed while the GPU did it. The device is unusable with it.
 type RunError struct {

@@ -3,6 +3,7 @@
 package device
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -80,6 +81,84 @@ func TestFailedKernel(t *testing.T) {
 				t.Errorf("left: %v, before %v", after, before)
 			}
 		})
+	}
+}
+
+// A step that fails before anything of it began leaves the device and its memory: the next one gives what it would have given. One that fails later
+// may have changed anything.
+func TestFailureBeforeTheStep(t *testing.T) {
+	e := emulator(t)
+	want := runToy(t, Options{})
+	for _, c := range []struct {
+		name string
+		call int // of a step, which is copy, graph, copy, wait
+		code driver.Result
+		lost bool
+	}{
+		{"the input", 1, driver.InvalidValue, false},
+		{"the input, by a code that ends the context", 1, driver.IllegalAddress, true},
+		{"the graph", 2, driver.OutOfMemory, false},
+		{"the graph, by a code that ends the context", 2, driver.Unknown, true},
+		{"the output", 3, driver.InvalidValue, true},
+		{"the wait", 4, driver.InvalidValue, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := open(t)
+			k, err := newToy(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := must(t)(d.Load(k.code, Options{}))
+			host, out := make([]byte, 4*toyChosen), make([]byte, 4*toyChosen)
+			e.Fail(c.call, int(c.code))
+			err = p.Step([]Transfer{{k.id, host}}, []Transfer{{k.dots, out}})
+			if !errors.Is(err, c.code) || errors.Is(err, ErrLost) != c.lost {
+				t.Fatalf("the error is %v, lost %v", err, errors.Is(err, ErrLost))
+			}
+			got, err := k.steps(d, p, 4)
+			switch {
+			case c.lost && !errors.Is(err, ErrLost):
+				t.Errorf("later it is %v", err)
+			case !c.lost && (err != nil || !bytes.Equal(got, want)):
+				t.Errorf("later steps are %v (%v), want %v", got, err, want)
+			}
+		})
+	}
+}
+
+// A step that cannot be captured is named, and it is said what that is; the device goes on.
+func TestUncapturedStep(t *testing.T) {
+	e := emulator(t)
+	d := open(t)
+	k, err := newToy(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t)(d.Load(k.code, Options{}))                                                       // the functions are there
+	for call, where := range map[int]string{3: "gather: gather4<<<", 4: "dot: row_dot<<<"} { // behind the wait for the tables and the begin of the capture
+		e.Fail(call, int(driver.CaptureUnsupported))
+		_, err := d.Load(k.code, Options{})
+		e.Fail(0, 0)
+		if err == nil || errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "capturing a step: "+where) || !strings.Contains(err.Error(), "CUDA graph") {
+			t.Errorf("call %d: the error is %v", call, err)
+		}
+	}
+	if _, err := k.steps(d, must(t)(d.Load(k.code, Options{})), 1); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRunOutOfRange(t *testing.T) {
+	d := open(t)
+	k, err := newToy(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := must(t)(d.Load(k.code, Options{Direct: true}))
+	for _, r := range [][2]int{{-1, 1}, {2, 1}, {0, len(k.code) + 1}} {
+		if err := p.Run(r[0], r[1]); err == nil || errors.Is(err, ErrLost) {
+			t.Errorf("%v: the error is %v", r, err)
+		}
 	}
 }
 

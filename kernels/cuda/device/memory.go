@@ -5,6 +5,7 @@ package device
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -148,6 +149,7 @@ func (d *Device) transfer(t Transfer, copy func(Transfer) error) error {
 	if failed := d.finish(); err == nil {
 		err = failed
 	}
+	runtime.KeepAlive(t.Host) // the copy knows only its address
 	return err
 }
 

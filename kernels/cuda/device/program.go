@@ -5,6 +5,7 @@ package device
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 
@@ -37,6 +38,7 @@ type Program struct {
 
 	in, out []Transfer   // of the Step under way
 	once    func() error // step, bound once: a step allocates nothing
+	begins  bool         // something of the program is in the stream, beside the inputs
 	closed  bool
 }
 
@@ -71,11 +73,21 @@ func (p *Program) load(code []Instruction, o Options) error {
 	if !o.Direct && len(p.steps) > 0 {
 		var err error
 		if p.graph, err = driver.Capture(d.stream, driver.ThreadLocal, func() error { return p.enqueue(0, len(p.names)) }); err != nil {
-			return fmt.Errorf("capturing a step: %w", err)
+			return fmt.Errorf("capturing a step: %w", p.uncaptured(err))
 		}
 	}
 	d.programs[p] = true
 	return nil
+}
+
+// uncaptured says what an error is that comes of being captured. That of a step names it already; the end of a capture knows of none.
+func (p *Program) uncaptured(err error) error {
+	for _, code := range []driver.Result{driver.CaptureUnsupported, driver.CaptureInvalidated, driver.CaptureImplicit} {
+		if errors.Is(err, code) {
+			return fmt.Errorf("%w; a step of the program does what cannot be captured into a CUDA graph (such as loading code or allocating memory)", err)
+		}
+	}
+	return err
 }
 
 func (p *Program) upload(code []Instruction) error {
@@ -89,6 +101,7 @@ func (p *Program) upload(code []Instruction) error {
 	if failed := p.device.finish(); err == nil {
 		err = failed
 	}
+	runtime.KeepAlive(code) // the copies know only its addresses
 	return err
 }
 
@@ -96,7 +109,9 @@ func (p *Program) upload(code []Instruction) error {
 // should be of AllocHost, so that the copies make no detour.
 func (p *Program) Step(in, out []Transfer) error {
 	p.in, p.out = in, out
-	return p.device.do(p.once)
+	err := p.device.do(p.once)
+	runtime.KeepAlive(p) // with in and out, of which the copies know only the addresses
+	return err
 }
 
 func (p *Program) step() error {
@@ -110,6 +125,7 @@ func (p *Program) step() error {
 			if err := p.graph.Launch(p.device.stream); err != nil {
 				return err
 			}
+			p.begins = true
 		} else if err := p.enqueue(0, len(p.names)); err != nil {
 			return err
 		}
@@ -124,16 +140,21 @@ func (p *Program) step() error {
 
 // Run runs the instructions from .. to-1, without a graph.
 func (p *Program) Run(from, to int) error {
+	if from < 0 || from > to || to > len(p.names) {
+		return fmt.Errorf("instructions %d to %d of a program that has %d", from, to-1, len(p.names))
+	}
 	return p.device.do(func() error { return p.watch(func() error { return p.enqueue(from, to) }) })
 }
 
-// watch runs what put puts into the stream and waits for it. Whatever fails there fails the device: how far the work came is not known.
+// watch runs what put puts into the stream and waits for it. What fails while the program runs fails the device, since how far the work came is not
+// known. What fails before, as a copy of an input or the graph's launch, leaves the memory as it was, to be read: the caller can save it.
 func (p *Program) watch(put func() error) error {
 	if p.closed {
 		return errProgramClosed
 	}
 	d := p.device
 	d.setMark(0)
+	p.begins = false
 	err := put()
 	failed := driver.Call("cuStreamSynchronize", d.stream.Synchronize()) // behind an error too: what is under way uses the caller's memory
 	switch {
@@ -143,6 +164,8 @@ func (p *Program) watch(put func() error) error {
 		err = p.located(failed)
 	case p.begun() > 0:
 		err = fmt.Errorf("%w; the last kernel to begin was %s", err, p.describe(p.begun()-1))
+	case failed == nil && !p.begins:
+		return err
 	}
 	return d.fail(err)
 }
@@ -155,6 +178,7 @@ func (p *Program) enqueue(from, to int) error {
 		if err := p.device.enqueue(&p.steps[i]); err != nil {
 			return fmt.Errorf("%s: %w", p.describe(i), err)
 		}
+		p.begins = true
 	}
 	return nil
 }

@@ -83,6 +83,11 @@ func (d *Device) function(name string) (*function, error) {
 	if err != nil && !errors.Is(err, driver.NotFound) { // the driver is older than the question
 		return nil, err
 	}
+	// Under lazy loading (CUDA_MODULE_LOADING, the default from CUDA 12.2 on) a function's code can be loaded as late as its first launch, which would be in a
+	// capture, where loading may fail. A question about the code loads it here.
+	if _, err := found.Attribute(cu.NumRegs); err != nil {
+		return nil, driver.Call("cuFuncGetAttribute", err)
+	}
 	f := &function{Function: found, parameters: sizes}
 	d.functions[name] = f
 	return f, nil

@@ -40,6 +40,12 @@ import (
 // A Status is what a function of cuBLAS returns, where it is not 0.
 type Status int
 
+// What callers tell apart.
+const (
+	AllocFailed     Status = 3
+	ExecutionFailed Status = 13
+)
+
 var statuses = map[Status]struct{ name, meaning string }{
 	1:  {"NOT_INITIALIZED", "cuBLAS is not open, or could not start on this GPU"},
 	3:  {"ALLOC_FAILED", "the device has not enough free memory for its workspace"},

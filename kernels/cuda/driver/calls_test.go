@@ -99,7 +99,7 @@ func useMemory() error {
 func TestHostMemory(t *testing.T) {
 	wants(t, inProcess(t, "memory", driverVariable+"="+compile(t, "cuda.c", "libcuda.so.1")),
 		"4096 4096 0 0\n",
-		"cuMemHostAlloc: CUDA_ERROR_OUT_OF_MEMORY (2): the device has not enough free memory true\n",
+		"cuMemHostAlloc: CUDA_ERROR_OUT_OF_MEMORY (2): the host has not enough memory that can be pinned true\n",
 		"cuMemHostAlloc: CUDA_ERROR_INVALID_VALUE (1): an argument is out of range\n",
 		"<nil> cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY (2): the device has not enough free memory true\n")
 }

@@ -10,6 +10,7 @@ package driver
 import "C"
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"unsafe"
@@ -22,7 +23,8 @@ type Error struct {
 	Call string // the function's name: cuGraphLaunch
 	Code Result
 
-	name string // where the driver that failed is not the one in use
+	name    string // where the driver that failed is not the one in use
+	meaning string // where it is not the code's
 }
 
 func (e *Error) Error() string {
@@ -30,7 +32,7 @@ func (e *Error) Error() string {
 	if name == "" {
 		name = e.Code.Name()
 	}
-	if meaning := e.Code.meaning(); meaning != "" {
+	if meaning := cmp.Or(e.meaning, e.Code.meaning()); meaning != "" {
 		return fmt.Sprintf("%s: %s (%d): %s", e.Call, name, int(e.Code), meaning)
 	}
 	return fmt.Sprintf("%s: %s (%d)", e.Call, name, int(e.Code))
@@ -43,26 +45,39 @@ type Result int
 
 // What callers tell apart.
 const (
-	InvalidValue        Result = 1
-	OutOfMemory         Result = 2
-	NotInitialized      Result = 3
-	StubLibrary         Result = 34
-	NoDevice            Result = 100
-	InvalidDevice       Result = 101
-	InvalidContext      Result = 201
-	NoBinary            Result = 209
-	ECCUncorrectable    Result = 214
-	NotFound            Result = 500
-	IllegalAddress      Result = 700
-	LaunchTimeout       Result = 702
-	Assert              Result = 710
-	HardwareStack       Result = 714
-	IllegalInstruction  Result = 715
-	MisalignedAddress   Result = 716
-	InvalidAddressSpace Result = 717
-	InvalidPC           Result = 718
-	LaunchFailed        Result = 719
-	Unknown             Result = 999
+	InvalidValue             Result = 1
+	OutOfMemory              Result = 2
+	NotInitialized           Result = 3
+	Deinitialized            Result = 4
+	StubLibrary              Result = 34
+	NoDevice                 Result = 100
+	InvalidDevice            Result = 101
+	InvalidContext           Result = 201
+	NoBinary                 Result = 209
+	ECCUncorrectable         Result = 214
+	NVLinkUncorrectable      Result = 220
+	Contained                Result = 226
+	NotFound                 Result = 500
+	IllegalAddress           Result = 700
+	LaunchTimeout            Result = 702
+	ContextIsDestroyed       Result = 709
+	Assert                   Result = 710
+	HardwareStack            Result = 714
+	IllegalInstruction       Result = 715
+	MisalignedAddress        Result = 716
+	InvalidAddressSpace      Result = 717
+	InvalidPC                Result = 718
+	LaunchFailed             Result = 719
+	MPSConnectionFailed      Result = 805
+	MPSRPCFailure            Result = 806
+	MPSServerNotReady        Result = 807
+	MPSMaxClientsReached     Result = 808
+	MPSMaxConnectionsReached Result = 809
+	MPSClientTerminated      Result = 810
+	CaptureUnsupported       Result = 900
+	CaptureInvalidated       Result = 901
+	CaptureImplicit          Result = 906
+	Unknown                  Result = 999
 )
 
 func (r Result) Error() string { return r.Name() }
@@ -82,6 +97,8 @@ var results = map[Result]struct{ name, meaning string }{
 	209: {"CUDA_ERROR_NO_BINARY_FOR_GPU", "the kernels' image has no code for this GPU"},
 	214: {"CUDA_ERROR_ECC_UNCORRECTABLE", "the GPU's memory has an error that it cannot correct"},
 	218: {"CUDA_ERROR_INVALID_PTX", "the driver cannot compile the kernels' PTX"},
+	220: {"CUDA_ERROR_NVLINK_UNCORRECTABLE", "the link between GPUs has an error that it cannot correct"},
+	221: {"CUDA_ERROR_JIT_COMPILER_NOT_FOUND", "the driver's compiler for PTX, libnvidia-ptxjitcompiler, is not installed"},
 	222: {"CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the kernels' PTX is newer than the driver"},
 	500: {"CUDA_ERROR_NOT_FOUND", "the driver or the image has nothing of this name"},
 	700: {"CUDA_ERROR_ILLEGAL_ADDRESS", "a kernel read or wrote outside of its memory; the context is lost"},

@@ -23,7 +23,11 @@ func AllocHost(bytes int, flags HostFlag) ([]byte, error) {
 		return nil, &Error{Call: "cuMemHostAlloc", Code: InvalidValue}
 	}
 	var data unsafe.Pointer
-	if err := check("cuMemHostAlloc", C.cuMemHostAlloc(&data, C.size_t(bytes), C.unsigned(flags))); err != nil {
+	if code := Result(C.cuMemHostAlloc(&data, C.size_t(bytes), C.unsigned(flags))); code != 0 {
+		err := &Error{Call: "cuMemHostAlloc", Code: code}
+		if code == OutOfMemory { // the host's
+			err.meaning = "the host has not enough memory that can be pinned"
+		}
 		return nil, err
 	}
 	return unsafe.Slice((*byte)(data), bytes), nil
