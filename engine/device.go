@@ -74,9 +74,6 @@ type Profiler interface {
 	Profile(ctx context.Context) ([]time.Duration, error)
 }
 
-// ErrDeviceLost says that a device cannot be used any more, and that what it held cannot be read. Its errors match it by errors.Is from then on.
-var ErrDeviceLost = errors.New("the device is lost")
-
 // BufID names a buffer of a plan.
 type BufID int32
 
