@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -72,7 +71,6 @@ func TestEveryDriverCallFails(t *testing.T) {
 	}
 	calls := emulator.Calls() - before
 	want := embeddings(t, path)
-	call := regexp.MustCompile(`\b(cu[A-Z]\w+|cublas[A-Z]\w+)`)
 	seen := map[string]string{} // a message for each call that failed
 	var ended, unstarted, resumed int
 	for n := 1; n <= calls; n++ {
@@ -88,7 +86,7 @@ func TestEveryDriverCallFails(t *testing.T) {
 			ended++
 			continue
 		}
-		name := call.FindString(err.Error())
+		name := control.CallIn(err)
 		if name == "" {
 			t.Errorf("call %d of %d: the error names no call: %v", n, calls, err)
 		}

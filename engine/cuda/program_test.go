@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"nearfar/kernels"
 	"nearfar/kernels/cuda/device"
 	"nearfar/kernels/cuda/driver"
+	"nearfar/kernels/cuda/emu/control"
 )
 
 // chosen is a feed of row numbers with their inverse; slow is one that changes every third step.
@@ -228,9 +228,6 @@ func TestEveryCallFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls := e.Calls() - start
-	named := regexp.MustCompile(`\b(cu(?:blas)?[A-Z]\w+): (CUDA_ERROR_|CUBLAS_STATUS_)`)
-	gives := map[string]string{"cuMemFreeHost": "host", "cuGraphDestroy": "graph", "cuGraphExecDestroy": "exec", "cuModuleUnload": "module",
-		"cublasDestroy": "blas", "cuStreamDestroy": "stream", "cuCtxDestroy": "context"} // memory goes with the context
 	for n := 1; n <= calls; n++ {
 		code := []driver.Result{driver.Unknown, driver.OutOfMemory, driver.IllegalAddress, driver.InvalidContext}[n%4]
 		before := e.Live()
@@ -248,8 +245,8 @@ func TestEveryCallFails(t *testing.T) {
 			t.Errorf("call %d of %d fails with %v: no error", n, calls, code)
 			continue
 		}
-		m := named.FindStringSubmatch(err.Error())
-		if m == nil {
+		call := control.CallIn(err)
+		if call == "" {
 			t.Errorf("call %d of %d fails with %v: the error names no call: %v", n, calls, code, err)
 			continue
 		}
@@ -257,7 +254,7 @@ func TestEveryCallFails(t *testing.T) {
 			t.Errorf("call %d of %d fails with %v: told %d times: %v", n, calls, code, lines+1, err)
 		}
 		after := e.Live()
-		if kind := gives[m[1]]; kind != "" && after[kind] == before[kind]+1 {
+		if kind := control.GivesBack(call); kind != "" && after[kind] == before[kind]+1 {
 			before[kind]++
 		}
 		if !maps.Equal(after, before) {

@@ -7,23 +7,13 @@ import (
 	"testing"
 
 	"nearfar/kernels"
-	"nearfar/kernels/cuda/device"
-	"nearfar/kernels/cuda/driver"
 	"nearfar/kernels/kerneltest"
 	"nearfar/kernels/philox"
 )
 
 // TestLongProducts: sums so long that they are cut into parts, which the suite's sizes do not reach.
 func TestLongProducts(t *testing.T) {
-	if err := driver.Available(); err != nil {
-		t.Skipf("%v; with the emulated driver: make test-gpu", err)
-	}
-	d, err := device.Open(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	s := &onDevice{device: d}
+	s := newOnDevice(t)
 	words := philox.New(1, "long products").Sequence(0, 0)
 	for _, size := range [][3]int{{3, 5, 1024}, {8, 4, 4097}, {5, 3, 2052}, {130, 2, 3000}} {
 		for i := range 4 {

@@ -10,23 +10,13 @@ import (
 	"testing"
 
 	"nearfar/kernels"
-	"nearfar/kernels/cuda/device"
-	"nearfar/kernels/cuda/driver"
 	"nearfar/kernels/kerneltest"
 )
 
 // The conformance suite keeps its shapes small. Here are those at which Reduce, Softmax and TopK cut their work: parts, several tiles, full
 // buffers, keys in scratch; and tensors of nothing.
 func TestReductionsThatAreCut(t *testing.T) {
-	if err := driver.Available(); err != nil {
-		t.Skipf("%v; with the emulated driver: make test-gpu", err)
-	}
-	d, err := device.Open(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	set := &onDevice{device: d}
+	set := newOnDevice(t)
 	r := rand.New(rand.NewPCG(7, 8))
 	of := func(f func(i int) float64, dims ...int) kernels.Tensor64 {
 		x := kernels.NewTensor64(kernels.Of(kernels.Float32, dims...))

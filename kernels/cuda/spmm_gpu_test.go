@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"nearfar/kernels"
-	"nearfar/kernels/cuda/device"
-	"nearfar/kernels/cuda/driver"
 	"nearfar/kernels/kerneltest"
 )
 
@@ -44,7 +42,7 @@ func newSparse(n, nnz int, rows [][2]int32) sparse {
 }
 
 // times multiplies by a dense matrix of so many columns on a device, and holds the result to the reference.
-func (a sparse) times(t *testing.T, d *device.Device, columns int) []float32 {
+func (a sparse) times(t *testing.T, s *onDevice, columns int) []float32 {
 	t.Helper()
 	k := kernels.SpMM{Scaled: true, Valued: true}
 	a.in[0] = a.uniform(a.n, columns)
@@ -61,7 +59,6 @@ func (a sparse) times(t *testing.T, d *device.Device, columns int) []float32 {
 	for i := range got.F32 {
 		got.F32[i] = float32(math.NaN())
 	}
-	s := &onDevice{device: d}
 	run, err := s.Bind(k, []kerneltest.Tensor{got}, operands, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -80,21 +77,9 @@ func (a sparse) times(t *testing.T, d *device.Device, columns int) []float32 {
 	return got.F32
 }
 
-func deviceFor(t *testing.T) *device.Device {
-	if err := driver.Available(); err != nil {
-		t.Skipf("%v; with the emulated driver: make test-gpu", err)
-	}
-	d, err := device.Open(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
-	return d
-}
-
 // TestSpMMWidths goes through every number of lanes, and of rounds over the columns, with rows round the length from which a block takes them.
 func TestSpMMWidths(t *testing.T) {
-	d := deviceFor(t)
+	d := newOnDevice(t)
 	var rows [][2]int32
 	nnz := int32(0)
 	for _, n := range []int32{0, 1, 31, 32, 33, 35, 127, 128, 129, 1, 600, 2, 3, 160, 64, 5_000, 0, 40} {
@@ -109,7 +94,7 @@ func TestSpMMWidths(t *testing.T) {
 
 // TestSpMMSplitsRows multiplies a matrix that is large enough for its rows to be split between blocks, which those of the suite are not.
 func TestSpMMSplitsRows(t *testing.T) {
-	d := deviceFor(t)
+	d := newOnDevice(t)
 	const piece, nnz = 2_048, 1 << 22
 	const hub, tail = 40*piece + 77, nnz - 31*piece - 5
 	a := newSparse(1_000, nnz, [][2]int32{

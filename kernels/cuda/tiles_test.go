@@ -9,26 +9,17 @@ import (
 
 	"nearfar/kernels"
 	"nearfar/kernels/cuda"
-	"nearfar/kernels/cuda/device"
-	"nearfar/kernels/cuda/driver"
 	"nearfar/kernels/kerneltest"
 )
 
 // TestTiles runs the suite's contrastive kernels over tiles so small that its operands need many: several blocks of whole rows, several tiles of
 // columns, and both.
 func TestTiles(t *testing.T) {
-	if err := driver.Available(); err != nil {
-		t.Skipf("%v; with the emulated driver: make test-gpu", err)
-	}
-	d, err := device.Open(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	set := newOnDevice(t)
 	for _, tiles := range [][2]int{{4096, 8}, {256, 4}, {1, 1}} {
 		for _, family := range []string{"LogSumExp", "LogSumExpGrad", "LogSumExpWithGrad"} {
 			t.Run(fmt.Sprint(family, tiles), func(t *testing.T) {
-				s := &overTiles{onDevice: onDevice{device: d}, logits: tiles[0], grain: tiles[1]}
+				s := &overTiles{onDevice: set, logits: tiles[0], grain: tiles[1]}
 				if kerneltest.Check(t, s, family) == 0 {
 					t.Error("nothing was offered")
 				}
@@ -39,7 +30,7 @@ func TestTiles(t *testing.T) {
 
 // overTiles is the set with tiles of another size.
 type overTiles struct {
-	onDevice
+	*onDevice
 	logits, grain int
 }
 
@@ -63,20 +54,5 @@ func (s *overTiles) Bind(k kernels.Kernel, out, in []kerneltest.Tensor, threads 
 		return nil, err
 	}
 	work, _ := cuda.BindTiled(s.logits, s.grain, k, deviceOut, deviceIn, cuda.Memory{Scratch: scratch})
-	return func() error {
-		for i, t := range both {
-			if err := s.device.Write(placed[i].At, bytesOf(t)); err != nil {
-				return err
-			}
-		}
-		if err := s.device.Run(work); err != nil {
-			return err
-		}
-		for i, t := range both {
-			if err := s.device.Read(bytesOf(t), placed[i].At); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, nil
+	return func() error { return s.run(work, both, placed) }, nil
 }

@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"nearfar/kernels/cuda"
 	"nearfar/kernels/cuda/driver"
+	"nearfar/kernels/cuda/emu/control"
 )
 
 // A kernel that leaves its memory: the error says which, the device answers everything with it from then on, and can be closed.
@@ -203,9 +203,6 @@ func TestEveryCallFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls := e.Calls() - start
-	named := regexp.MustCompile(`\b(cu(?:blas)?[A-Z]\w+): (CUDA_ERROR_|CUBLAS_STATUS_)`)
-	gives := map[string]string{"cuMemFreeHost": "host", "cuGraphDestroy": "graph", "cuGraphExecDestroy": "exec", "cuModuleUnload": "module",
-		"cuEventDestroy": "event", "cublasDestroy": "blas", "cuStreamDestroy": "stream", "cuCtxDestroy": "context"} // memory goes with the context
 	seen := map[string]int{}
 	for at, code := range []driver.Result{driver.Unknown, driver.OutOfMemory, driver.IllegalAddress} {
 		const stride = 5 // for the other two
@@ -222,14 +219,14 @@ func TestEveryCallFails(t *testing.T) {
 				t.Errorf("call %d of %d fails with %v: no error", n, calls, code)
 				continue
 			}
-			m := named.FindStringSubmatch(err.Error())
-			if m == nil {
+			call := control.CallIn(err)
+			if call == "" {
 				t.Errorf("call %d of %d fails with %v: the error names no call: %v", n, calls, code, err)
 				continue
 			}
-			seen[m[1]]++
+			seen[call]++
 			after := e.Live()
-			if kind := gives[m[1]]; kind != "" && after[kind] == before[kind]+1 {
+			if kind := control.GivesBack(call); kind != "" && after[kind] == before[kind]+1 {
 				delete(after, kind)
 				if before[kind] > 0 {
 					after[kind] = before[kind]

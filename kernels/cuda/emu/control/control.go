@@ -22,6 +22,7 @@ import "C"
 
 import (
 	"errors"
+	"regexp"
 	"unsafe"
 
 	"nearfar/kernels/cuda/driver"
@@ -85,4 +86,21 @@ func (e *Emulator) Live() map[string]int {
 		C.free(unsafe.Pointer(c))
 	}
 	return live
+}
+
+var call = regexp.MustCompile(`\b(cu(?:blas)?[A-Z]\w+): (?:CUDA_ERROR_|CUBLAS_STATUS_)`)
+
+// CallIn is the call that an error's text blames, as in "cuGraphLaunch: CUDA_ERROR_UNKNOWN (999)"; empty where it names none.
+func CallIn(err error) string {
+	if m := call.FindStringSubmatch(err.Error()); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// GivesBack is the kind, of Kinds, that a call gives back, and that is therefore left where it fails; empty for other calls. Memory goes with
+// its context.
+func GivesBack(call string) string {
+	return map[string]string{"cuMemFreeHost": "host", "cuGraphDestroy": "graph", "cuGraphExecDestroy": "exec", "cuModuleUnload": "module",
+		"cuEventDestroy": "event", "cublasDestroy": "blas", "cuStreamDestroy": "stream", "cuCtxDestroy": "context"}[call]
 }
