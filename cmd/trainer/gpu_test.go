@@ -1,0 +1,141 @@
+//go:build gpu && linux && amd64 && cgo
+
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"nearfar/engine"
+	"nearfar/kernels/cuda/driver"
+	"nearfar/kernels/cuda/emu/control"
+)
+
+const driverVariable = "NEARFAR_CUDA_DRIVER"
+
+// deviceless is a driver that finds no GPU.
+func deviceless(t *testing.T) string {
+	t.Helper()
+	compiler := os.Getenv("CC")
+	if compiler == "" {
+		compiler = "gcc" // as cgo
+	}
+	path := filepath.Join(t.TempDir(), "libcuda.so.1")
+	source := filepath.Join("..", "..", "kernels", "cuda", "driver", "testdata", "cuda.c")
+	if out, err := exec.Command(compiler, "-shared", "-fPIC", "-DCOUNT=0", "-o", path, source).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// The same program on a machine without a driver, with one that has no GPU, and on a GPU: what doctor says, what a run is made on and what it says
+// of that, and whether -require-gpu starts.
+func TestWhereThereIsAGPUAndNot(t *testing.T) {
+	type machine struct {
+		name, env string
+		reason    string // for which no GPU is used; empty where one is
+	}
+	missing, empty := filepath.Join(t.TempDir(), "libcuda.so.1"), deviceless(t)
+	machines := []machine{
+		{"no driver", driverVariable + "=" + missing, driverVariable + "=" + missing + ": no such file or directory"},
+		{"no device", driverVariable + "=" + empty, "the driver (" + empty + ") shows no GPU"},
+	}
+	if reason := driver.Available(); reason == nil {
+		machines = append(machines, machine{name: "GPU"})
+	} else {
+		t.Logf("not on a GPU: %v; with the emulated driver: make test-gpu", reason)
+	}
+	for _, m := range machines {
+		t.Run(m.name, func(t *testing.T) {
+			run := func(args ...string) (output string, status int) {
+				child, printed := process(args...)
+				if m.env != "" {
+					child.Env = append(child.Env, m.env)
+				}
+				child.Run()
+				return printed.String(), child.ProcessState.ExitCode()
+			}
+			wants := func(output string, parts ...string) {
+				t.Helper()
+				for _, part := range parts {
+					if !strings.Contains(output, part) {
+						t.Errorf("%q is not in\n%s", part, output)
+					}
+				}
+			}
+			device := "cuda/"
+			if m.reason != "" {
+				device = "cpu/"
+			}
+			output, status := run("doctor")
+			wants(output, "-gpu auto  trains on "+device)
+			if m.reason != "" {
+				wants(output, "no GPU is used: "+m.reason)
+			}
+			if status != 0 {
+				t.Errorf("doctor ends with status %d", status)
+			}
+
+			out := filepath.Join(t.TempDir(), "run")
+			output, status = run(quick(t, "sgl", "-gpu", "0", "-out", out)...)
+			wants(output, `"device": "`+device, "Recall@20")
+			if m.reason != "" {
+				wants(output, "  warn  -gpu 0: "+m.reason+": training on the CPU")
+			} else if strings.Contains(output, "  warn  -gpu") {
+				t.Errorf("a GPU, and a warning:\n%s", output)
+			}
+			if status != 0 {
+				t.Errorf("the run ends with status %d", status)
+			}
+
+			out = filepath.Join(t.TempDir(), "required")
+			output, status = run(quick(t, "sgl", "-require-gpu", "-out", out)...)
+			if m.reason == "" {
+				if status != 0 {
+					t.Errorf("-require-gpu on a GPU ends with status %d", status)
+				}
+				return
+			}
+			wants(output, "-require-gpu: "+m.reason)
+			if _, err := os.Stat(out); status != 1 || err == nil {
+				t.Errorf("-require-gpu ends with status %d, want 1, and the folder of a run: %v", status, err == nil)
+			}
+		})
+	}
+}
+
+// A sweep whose device is lost ends, since no other run would fare better, and says how to go on. The trial has not failed: it is gone on with, and
+// the whole sweep ends as one that nothing happened to.
+func TestSweepLosesItsDevice(t *testing.T) {
+	emulator, err := control.Open()
+	if err != nil {
+		t.Skipf("%v: only the emulated driver fails when it is asked to (make test-gpu)", err)
+	}
+	whole := filepath.Join(t.TempDir(), "whole")
+	args := quick(t, "lightgcn", "-gpu", "0", "-require-gpu", "-grid", "lr=.001,.01")
+	before := emulator.Calls()
+	mustRun(t, append(args, "-out", whole)...)
+	calls := emulator.Calls() - before
+	for _, at := range []int{calls * 3 / 4, calls * 7 / 8} { // in the second run: while it captures a step, and behind that
+		parts := filepath.Join(t.TempDir(), "parts")
+		const launchFailed = 719
+		emulator.Fail(at, launchFailed)
+		got := runCommand(t, append(args, "-out", parts)...)
+		emulator.Fail(0, 0)
+		if !errors.Is(got.err, engine.ErrDeviceLost) || !strings.HasSuffix(got.err.Error(), "; go on with -resume "+parts) {
+			t.Fatalf("the sweep ends with %v\n%s", got.err, got.stderr)
+		}
+		t.Logf("call %d of %d: %v", at, calls, got.err)
+		if !strings.Contains(got.stdout, "1 of 2 trials") || strings.Contains(got.stdout, "failed") {
+			t.Errorf("the sweep that lost its device prints\n%s", got.stdout)
+		}
+		mustRun(t, "-resume", parts)
+		if got, want := files(t, parts), files(t, whole); got != want {
+			t.Errorf("the resumed sweep:\n%s\nthe whole one:\n%s", got, want)
+		}
+	}
+}
