@@ -1,4 +1,4 @@
-// fold.h: how reduce.cu and softmax.cu bring many elements to one. A fold is a small struct of
+// fold.h: how kernels bring many elements to one, and many lanes' results. A fold is a small struct of
 //
 //	none()         the fold of no element
 //	take(x)        one element more, or the four of a float4
@@ -12,31 +12,33 @@
 
 namespace folds {
 
-// LogSum is sum e^top: a sum of exponentials about the maximum so far. Nothing at all, and terms of -Inf, have top -Inf and sum 0. NaN makes the
-// sum NaN, and +Inf too.
+// LogSum is a sum of e^x as sum e^top, where top is the largest x so far: no exponent is above 0, whatever the size of x. Nothing at all, and terms
+// of -Inf, have top -Inf and sum 0. The maximum passes over a NaN, which gets into the sum by its exponential; and +Inf makes the sum NaN.
 struct LogSum {
   float top, sum;
 
   static __device__ __forceinline__ LogSum none() { return {-INFINITY, 0.f}; }
   // about is what exponents are taken about: 0 where there is no maximum, so that e^(-Inf - about) is 0 there, and not NaN.
   static __device__ __forceinline__ float about(float top) { return top == -INFINITY ? 0.f : top; }
-  __device__ __forceinline__ void take(float x) {
-    float m = fmaxf(top, x), a = about(m);
-    sum = sum * __expf(top - a) + __expf(x - a);
-    top = m;
+  __device__ __forceinline__ void raise(float x) {
+    if (x > top) { // seldom, behind the first few
+      sum *= expf(top - x);
+      top = x;
+    }
   }
-  __device__ __forceinline__ void take(float4 v) { // five exponentials, where one by one takes eight
-    float m = fmaxf(top, fmaxf(fmaxf(v.x, v.y), fmaxf(v.z, v.w))), a = about(m);
-    sum = sum * __expf(top - a) + ((__expf(v.x - a) + __expf(v.y - a)) + (__expf(v.z - a) + __expf(v.w - a)));
-    top = m;
+  __device__ __forceinline__ void take(float x) {
+    raise(x);
+    sum += expf(x - about(top));
+  }
+  __device__ __forceinline__ void take(float4 v) {
+    raise(fmaxf(fmaxf(v.x, v.y), fmaxf(v.z, v.w)));
+    float a = about(top);
+    sum += (expf(v.x - a) + expf(v.y - a)) + (expf(v.z - a) + expf(v.w - a));
   }
   __device__ __forceinline__ void merge(LogSum o) {
     float m = fmaxf(top, o.top), a = about(m);
-    sum = __fadd_rn(__fmul_rn(sum, __expf(top - a)), __fmul_rn(o.sum, __expf(o.top - a))); // as in the other lane, which has them the other way round
+    sum = sum * expf(top - a) + o.sum * expf(o.top - a);
     top = m;
-  }
-  __device__ __forceinline__ LogSum across(int flip) const {
-    return {__shfl_xor_sync(all_lanes, top, flip), __shfl_xor_sync(all_lanes, sum, flip)};
   }
   __device__ __forceinline__ float result() const { return sum == 0.f ? -INFINITY : about(top) + logf(sum); }
 };
@@ -45,17 +47,25 @@ struct LogSum {
 template <class Fold> __device__ __forceinline__ void merge_lanes(Fold &f, int lanes) {
   for (int flip = lanes / 2; flip > 0; flip /= 2) f.merge(f.across(flip));
 }
+// Of sums about maxima: the maximum first, so that each lane has one exponential.
+__device__ __forceinline__ void merge_lanes(LogSum &f, int lanes) {
+  float top = f.top;
+  for (int flip = lanes / 2; flip > 0; flip /= 2) top = fmaxf(top, __shfl_xor_sync(all_lanes, top, flip));
+  f.sum *= expf(f.top - LogSum::about(top));
+  f.top = top;
+  for (int flip = lanes / 2; flip > 0; flip /= 2) f.sum += __shfl_xor_sync(all_lanes, f.sum, flip);
+}
 
-// merge_block gives the first warp of a block of 256 the fold of the block.
+// merge_block gives the first warp of a block the fold of the block.
 template <class Fold> __device__ __forceinline__ void merge_block(Fold &f) {
-  SHARED_ARRAY(Fold, of_warp, [8]);
-  int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  SHARED_ARRAY(Fold, of_warp, [32]);
+  int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   merge_lanes(f, 32);
   if (lane == 0) of_warp[warp] = f;
   __syncthreads();
   if (warp > 0) return;
-  f = of_warp[lane % 8];
-  merge_lanes(f, 8);
+  f = lane < warps ? of_warp[lane] : Fold::none();
+  merge_lanes(f, 32);
 }
 
 __device__ __forceinline__ float4 together(const float (&v)[4]) { return make_float4(v[0], v[1], v[2], v[3]); }

@@ -25,15 +25,14 @@ const unsigned all_lanes = ~0u;
 // thread_index is the number of this thread among all of a one-dimensional grid.
 __device__ __forceinline__ int64_t thread_index() { return (int64_t)blockIdx.x * blockDim.x + threadIdx.x; }
 
-// warp_sum and warp_max give every lane the sum or the largest of 32 values, in one order. warp_max passes over NaN.
+// warp_sum gives every lane the sum of 32 values, in one order.
 __device__ __forceinline__ float warp_sum(float v) {
   for (int flip = 16; flip > 0; flip /= 2) v += __shfl_xor_sync(all_lanes, v, flip);
   return v;
 }
-__device__ __forceinline__ float warp_max(float v) {
-  for (int flip = 16; flip > 0; flip /= 2) v = fmaxf(v, __shfl_xor_sync(all_lanes, v, flip));
-  return v;
-}
+
+// larger is NaN where either is, which fmaxf passes over.
+__device__ __forceinline__ float larger(float a, float b) { return a > b || a != a ? a : b; }
 
 // Rows of d floats are moved four at a time where d is a multiple of 4 (tensors begin at multiples of 64 bytes), else one at a time. A template
 // over the vector gives both kernels: Vector is float or float4.

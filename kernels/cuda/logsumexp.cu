@@ -6,8 +6,8 @@
 // weight 0 is absent. logits_sum reads 4 bytes a logit, logits_gradient reads and writes 4, both from the L2; one exponential each.
 //
 // Sums of exponentials are about a running maximum, whether the logits are bounded or not: it costs a comparison a logit, and the passes wait for
-// memory. A NaN is passed over by the maximum and gets into the sum by its exponential.
-#include "kernel.h"
+// memory.
+#include "fold.h"
 
 // Excluded pairs [pairs] of rows b.. and columns n.. become -Inf: a thread a pair. A pair may stand twice, hence an exchange.
 KERNEL(256, exclude, int pairs, const int *row, const int *column, int b, int n, int rows, int columns, int leading, float *s) {
@@ -21,47 +21,18 @@ KERNEL(256, exclude, int pairs, const int *row, const int *column, int b, int n,
 }
 EXPORT_KERNEL(exclude)
 
-// RowSum is a sum of e^v as sum e^top, where top is the largest v.
-struct RowSum {
-  float top, sum;
-};
-
-// above is v - top, for v up to top; where nothing is present yet, top is -Inf.
-__device__ __forceinline__ float above(float top, float v) { return v - (top == -INFINITY ? 0.f : top); }
-
-__device__ __forceinline__ void raise(RowSum &r, float top) {
-  if (top > r.top) { // seldom, behind the first few
-    r.sum *= expf(r.top - top);
-    r.top = top;
-  }
-}
-__device__ __forceinline__ void fold(RowSum &r, float v) {
-  raise(r, v);
-  r.sum += expf(above(r.top, v));
-}
-__device__ __forceinline__ void fold(RowSum &r, float4 v) {
-  raise(r, fmaxf(fmaxf(v.x, v.y), fmaxf(v.z, v.w)));
-  r.sum += (expf(above(r.top, v.x)) + expf(above(r.top, v.y))) + (expf(above(r.top, v.z)) + expf(above(r.top, v.w)));
-}
-__device__ __forceinline__ RowSum merge_warp(RowSum r) {
-  float top = warp_max(r.top);
-  return {top, warp_sum(r.sum * expf(above(top, r.top)))};
-}
-
 // running_b takes in the tile's row b; with the last tile of the row, lse_b is written. A block computes a row.
 KERNEL(1024, logits_sum, int columns, int leading, const float *__restrict__ s, const float *__restrict__ bias, const float *__restrict__ weight,
        int first, int last, float2 *__restrict__ running, float *__restrict__ lse) {
   STARTED();
-  SHARED_ARRAY(float, tops, [32]);
-  SHARED_ARRAY(float, sums, [32]);
-  int row = blockIdx.x, lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
+  int row = blockIdx.x;
   if (weight && weight[row] == 0.f) { // the whole block
     if (last && threadIdx.x == 0) lse[row] = 0.f;
     return;
   }
   s += (int64_t)row * leading;
   const float4 *s4 = (const float4 *)s, *bias4 = (const float4 *)bias;
-  RowSum r = {-INFINITY, 0.f};
+  LogSum r = LogSum::none();
   int vectors = columns / 4;
   for (int i = threadIdx.x; i < vectors; i += 2 * blockDim.x) { // two loads under way
     int k = i + blockDim.x;
@@ -71,26 +42,16 @@ KERNEL(1024, logits_sum, int columns, int leading, const float *__restrict__ s, 
       add_to(v, bias4[i]);
       if (k < vectors) add_to(w, bias4[k]);
     }
-    fold(r, v);
-    fold(r, w);
+    r.take(v);
+    r.take(w);
   }
   int n = 4 * vectors + threadIdx.x;
-  if (n < columns) fold(r, s[n] + (bias ? bias[n] : 0.f));
+  if (n < columns) r.take(s[n] + (bias ? bias[n] : 0.f));
 
-  r = merge_warp(r);
-  if (lane == 0) tops[warp] = r.top, sums[warp] = r.sum;
-  __syncthreads();
-  if (warp > 0) return;
-  r.top = lane < warps ? tops[lane] : -INFINITY;
-  r.sum = lane < warps ? sums[lane] : 0.f;
-  r = merge_warp(r);
-  if (lane > 0) return;
-  if (!first) {
-    RowSum before = {running[row].x, running[row].y};
-    float top = fmaxf(r.top, before.top);
-    r = {top, before.sum * expf(above(top, before.top)) + r.sum * expf(above(top, r.top))};
-  }
-  if (last) lse[row] = r.top + logf(r.sum); // -Inf + ln 0 where every column is absent
+  merge_block(r);
+  if (threadIdx.x > 0) return;
+  if (!first) r.merge({running[row].x, running[row].y});
+  if (last) lse[row] = r.result();
   else running[row] = make_float2(r.top, r.sum);
 }
 EXPORT_KERNEL(logits_sum)

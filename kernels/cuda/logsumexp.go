@@ -232,7 +232,7 @@ func unlessFirst(i int) float32 {
 
 // keepRows copies rows [B, d], zeros for those that send no gradient.
 func (l *contrast) keepRows(lse, x, to Ptr) {
-	l.vectors("keep_rows", l.rows, l.d, l.weight, l.g, lse, x, to)
+	l.elements("keep_rows", l.rows, l.d, l.weight, l.g, lse, x, to)
 }
 
 // row is where row i of a matrix [.., d] begins, and from where element i of a vector is, if there is one.

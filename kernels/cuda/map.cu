@@ -95,8 +95,7 @@ __device__ __forceinline__ Quad load(const Operand *x, const Place (&at)[width],
   return r;
 }
 
-// Larger and smaller of two, NaN if either is: fmaxf drops NaN.
-__device__ __forceinline__ float larger(float a, float b) { return a > b || a != a ? a : b; }
+// NaN if either is, as larger.
 __device__ __forceinline__ float smaller(float a, float b) { return a < b || a != a ? a : b; }
 
 __device__ __forceinline__ Quad apply(int op, Quad a, Quad b, Quad c, float imm) {

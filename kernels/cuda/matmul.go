@@ -120,10 +120,7 @@ func (m Matrix) along(n int, rows bool) int64 {
 
 // sumParts adds parts [n, elements] to out, or writes their sum.
 func (c *call) sumParts(elements int64, n int, onto bool, parts, out Ptr) {
-	kernel := "sum_parts"
-	if elements%4 == 0 {
-		kernel, elements = kernel+"4", elements/4
-	}
+	kernel, elements := fours("sum_parts", elements)
 	c.launch(kernel, over(elements, 32), 32*min(n, 8), elements, n, onto, parts, out)
 }
 

@@ -9,36 +9,34 @@
 // Sums and norms are carried in two floats. A float alone would make a whole row too long or too short by an ulp, and a temperature of 0.01
 // multiplies that by 100 where cosines are near 1; in the derivative nearly everything cancels where g is along y. Doubles would be as exact, but
 // take sixty-four times as long as floats on the GPUs that are not made for data centres. Sixteen operations an element stay hidden behind memory.
-#include "kernel.h"
+#include "fold.h"
 
 // hi + lo, where hi is the sum rounded to a float.
 struct TwoFloats {
   float hi, lo;
+
+  // The error of a sum in floats is a float (Knuth 1969; TwoSum). __fadd_rn and __fmul_rn are never contracted to an fma.
+  __device__ __forceinline__ void take(float v) {
+    float sum = __fadd_rn(hi, v), of_v = __fadd_rn(sum, -hi), of_s = __fadd_rn(sum, -of_v);
+    lo += __fadd_rn(hi, -of_s) + __fadd_rn(v, -of_v);
+    hi = sum;
+  }
+  __device__ __forceinline__ void merge(TwoFloats o) {
+    lo += o.lo;
+    take(o.hi);
+  }
+  __device__ __forceinline__ TwoFloats across(int flip) const {
+    return {__shfl_xor_sync(all_lanes, hi, flip), __shfl_xor_sync(all_lanes, lo, flip)};
+  }
 };
 
-// The error of a sum in floats is a float (Knuth 1969; TwoSum). __fadd_rn and __fmul_rn are never contracted to an fma.
-__device__ __forceinline__ void add_to(TwoFloats &s, float v) {
-  float sum = __fadd_rn(s.hi, v), of_v = __fadd_rn(sum, -s.hi), of_s = __fadd_rn(sum, -of_v);
-  s.lo += __fadd_rn(s.hi, -of_s) + __fadd_rn(v, -of_v);
-  s.hi = sum;
-}
 __device__ __forceinline__ void add_product(TwoFloats &s, float x, float y) {
   float p = __fmul_rn(x, y);
-  add_to(s, p);
+  s.take(p);
   s.lo += fmaf(x, y, -p);
 }
 __device__ __forceinline__ void add_product(TwoFloats &s, float4 x, float4 y) {
   add_product(s, x.x, y.x), add_product(s, x.y, y.y), add_product(s, x.z, y.z), add_product(s, x.w, y.w);
-}
-
-// among gives each of 2^k neighbouring lanes the sum of theirs. All lanes of the warp take part.
-__device__ __forceinline__ TwoFloats among(int lanes, TwoFloats s) {
-  for (int flip = lanes / 2; flip > 0; flip /= 2) {
-    float hi = __shfl_xor_sync(all_lanes, s.hi, flip), lo = __shfl_xor_sync(all_lanes, s.lo, flip);
-    s.lo += lo;
-    add_to(s, hi);
-  }
-  return s;
 }
 
 __device__ __forceinline__ float times(float x, TwoFloats a) { return fmaf(x, a.hi, x * a.lo); }
@@ -68,7 +66,8 @@ __device__ __forceinline__ void normalise(int64_t rows, int d, int log_lanes, fl
     Vector v = x[k];
     add_product(sum, v, v);
   }
-  TwoFloats scale = inverse_norm(among(lanes, sum), eps);
+  merge_lanes(sum, lanes);
+  TwoFloats scale = inverse_norm(sum, eps);
   if (column == 0 && row < rows) inv[row] = scale.hi; // of rows without columns too
   if (column >= width) return;
   y[column] = times(head, scale);
@@ -102,7 +101,7 @@ __device__ __forceinline__ void normalise_grad(int64_t rows, int d, int log_lane
   TwoFloats dot = {0.f, 0.f};
   add_product(dot, y_head, g_head);
   for (int k = column + lanes; k < width; k += lanes) add_product(dot, y[k], g[k]);
-  dot = among(lanes, dot);
+  merge_lanes(dot, lanes);
   if (column >= width) return;
   dx[column] = across(g_head, y_head, dot, scale);
   for (int k = column + lanes; k < width; k += lanes) dx[k] = across(g[k], y[k], dot, scale);

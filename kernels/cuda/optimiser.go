@@ -25,7 +25,7 @@ func (c *call) rowwise(kernel string, coefficients ...any) {
 		args = append(args, t.At)
 	}
 	g := c.in[n].Desc
-	c.vectors(kernel, g.Rows(), g.Cols(), args...)
+	c.elements(kernel, g.Rows(), g.Cols(), args...)
 }
 
 func adamCoefficients(k kernels.Adam) []any {

@@ -37,9 +37,6 @@ struct SumSquares {
   __device__ __forceinline__ float result() const { return s; }
 };
 
-// fmaxf passes over NaN; this does not.
-__device__ __forceinline__ float larger(float a, float b) { return a > b || a != a ? a : b; }
-
 struct Largest {
   float top;
   static __device__ __forceinline__ Largest none() { return {-INFINITY}; }
@@ -71,11 +68,11 @@ struct AllFinite {
   __device__ __forceinline__ float result() const { return zero == 0.f ? 1.f : 0.f; }
 };
 
-// `lanes` is a power of 2, up to 32; d counts Vectors.
+// 2^log_lanes lanes of a warp have a row; d counts Vectors.
 template <class Fold, class Vector>
-__device__ __forceinline__ void reduce_rows(int64_t rows, int d, int lanes, const Vector *__restrict__ x, float *__restrict__ out) {
-  int64_t row = thread_index() / lanes;
-  int lane = threadIdx.x & (lanes - 1);
+__device__ __forceinline__ void reduce_rows(int64_t rows, int d, int log_lanes, const Vector *__restrict__ x, float *__restrict__ out) {
+  int64_t row = thread_index() >> log_lanes;
+  int lanes = 1 << log_lanes, lane = threadIdx.x & (lanes - 1);
   Fold f = Fold::none();
   if (row < rows) {
     x += row * d;
@@ -160,14 +157,14 @@ __device__ __forceinline__ void reduce_columns(int64_t columns, int64_t inner, i
 using namespace reduce;
 
 #define REDUCTION(op, Fold)                                                                                                             \
-  KERNEL(256, reduce_rows_##op, int64_t rows, int d, int lanes, const float *x, float *out) {                                           \
+  KERNEL(256, reduce_rows_##op, int64_t rows, int d, int log_lanes, const float *x, float *out) {                                       \
     STARTED();                                                                                                                          \
-    reduce_rows<Fold>(rows, d, lanes, x, out);                                                                                          \
+    reduce_rows<Fold>(rows, d, log_lanes, x, out);                                                                                      \
   }                                                                                                                                     \
   EXPORT_KERNEL(reduce_rows_##op)                                                                                                       \
-  KERNEL(256, reduce_rows_##op##4, int64_t rows, int d, int lanes, const float4 *x, float *out) {                                       \
+  KERNEL(256, reduce_rows_##op##4, int64_t rows, int d, int log_lanes, const float4 *x, float *out) {                                   \
     STARTED();                                                                                                                          \
-    reduce_rows<Fold>(rows, d, lanes, x, out);                                                                                          \
+    reduce_rows<Fold>(rows, d, log_lanes, x, out);                                                                                      \
   }                                                                                                                                     \
   EXPORT_KERNEL(reduce_rows_##op##4)                                                                                                    \
   KERNEL(256, reduce_runs_##op, int64_t along, int64_t length, int parts, const float *x, float *out) {                                 \

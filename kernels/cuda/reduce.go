@@ -97,7 +97,7 @@ func (c *call) reduceAlong(op, partsOp string, x, out Ptr, outer, along, inner i
 		return
 	}
 	if along <= reduceRow {
-		c.reduceRows(op, x, out, outer, int(along))
+		c.lanes("reduce_rows_"+op, outer, int(along), x, out)
 		return
 	}
 	kernel := "reduce_runs_" + op
@@ -124,24 +124,6 @@ func cutAlong(n, most int64) (length, parts int64) {
 	most = max(1, most)
 	length = max(4, ((n+most-1)/most+3)&^3)
 	return length, max(1, (n+length-1)/length)
-}
-
-func (c *call) reduceRows(op string, x, out Ptr, rows int64, d int) {
-	kernel := "reduce_rows_" + op
-	if d%4 == 0 {
-		kernel, d = kernel+"4", d/4
-	}
-	lanes := lanesFor(d)
-	c.launch(kernel, over(rows*int64(lanes), threads), threads, rows, d, lanes, x, out)
-}
-
-// lanesFor is the number of lanes that share a row of d vectors: a power of 2.
-func lanesFor(d int) int {
-	lanes := 1
-	for lanes < min(d, 32) {
-		lanes *= 2
-	}
-	return lanes
 }
 
 func (c *call) reduceColumns(op, partsOp string, x, out Ptr, outer, along, inner int64) {

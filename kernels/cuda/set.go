@@ -183,18 +183,6 @@ func (c *call) family(k kernels.Kernel) {
 // decline says that the set has no such kernel for these operands.
 func (c *call) decline() { c.declined = true }
 
-// launch adds the launch of a kernel over so many blocks; none where there are none.
-func (c *call) launch(kernel string, blocks, threads int, args ...any) *Launch {
-	l := &Launch{Kernel: kernel, Grid: [3]int{blocks, 1, 1}, Block: threads, Args: make([]Arg, len(args))}
-	for i, a := range args {
-		l.Args[i] = arg(a)
-	}
-	if blocks > 0 {
-		c.work.Steps = append(c.work.Steps, l)
-	}
-	return l
-}
-
 // copy adds a copy, none where both are the same memory.
 func (c *call) copy(to, from Ptr, bytes int64) {
 	if bytes > 0 && (to != from || to == 0) { // outlines all lie at 0
@@ -228,6 +216,3 @@ func (a *arena) take(elements int64) Ptr {
 	a.used += (elements*float + 255) &^ 255
 	return at
 }
-
-// over is the number of blocks for n items, each block taking so many.
-func over(n, each int64) int { return int((n + each - 1) / each) }

@@ -12,7 +12,7 @@ __device__ __forceinline__ float4 taking_part(float4 z, float4 m) {
   return make_float4(taking_part(z.x, m.x), taking_part(z.y, m.y), taking_part(z.z, m.z), taking_part(z.w, m.w));
 }
 
-__device__ __forceinline__ float probability(float z, float about, float inverse) { return __expf(z - about) * inverse; }
+__device__ __forceinline__ float probability(float z, float about, float inverse) { return expf(z - about) * inverse; }
 __device__ __forceinline__ float4 probability(float4 z, float about, float inverse) {
   return make_float4(probability(z.x, about, inverse), probability(z.y, about, inverse), probability(z.z, about, inverse),
                      probability(z.w, about, inverse));
@@ -48,10 +48,10 @@ __device__ __forceinline__ void row_write(int d, int first, int step, LogSum s, 
 }
 
 template <class Vector>
-__device__ __forceinline__ void softmax_short(int64_t rows, int d, int lanes, const Vector *__restrict__ z, const Vector *__restrict__ mask,
+__device__ __forceinline__ void softmax_short(int64_t rows, int d, int log_lanes, const Vector *__restrict__ z, const Vector *__restrict__ mask,
                                               Vector *__restrict__ p) {
-  int64_t row = thread_index() / lanes, at = row * d;
-  int lane = threadIdx.x & (lanes - 1);
+  int64_t row = thread_index() >> log_lanes, at = row * d;
+  int lanes = 1 << log_lanes, lane = threadIdx.x & (lanes - 1);
   LogSum s = LogSum::none();
   if (row < rows) s = row_sum(d, lane, lanes, z + at, mask ? mask + at : mask);
   merge_lanes(s, lanes);
@@ -73,14 +73,14 @@ __device__ __forceinline__ void softmax_long(int d, const Vector *__restrict__ z
 } // namespace softmax
 using namespace softmax;
 
-KERNEL(256, softmax_rows, int64_t rows, int d, int lanes, const float *z, const float *mask, float *p) {
+KERNEL(256, softmax_rows, int64_t rows, int d, int log_lanes, const float *z, const float *mask, float *p) {
   STARTED();
-  softmax_short(rows, d, lanes, z, mask, p);
+  softmax_short(rows, d, log_lanes, z, mask, p);
 }
 EXPORT_KERNEL(softmax_rows)
-KERNEL(256, softmax_rows4, int64_t rows, int d, int lanes, const float4 *z, const float4 *mask, float4 *p) {
+KERNEL(256, softmax_rows4, int64_t rows, int d, int log_lanes, const float4 *z, const float4 *mask, float4 *p) {
   STARTED();
-  softmax_short(rows, d, lanes, z, mask, p);
+  softmax_short(rows, d, log_lanes, z, mask, p);
 }
 EXPORT_KERNEL(softmax_rows4)
 KERNEL(256, softmax_blocks, int d, const float *z, const float *mask, float *p) {

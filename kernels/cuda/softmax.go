@@ -9,15 +9,11 @@ func (c *call) softmax(k kernels.Softmax) {
 	if k.Masked {
 		mask = c.in[1].At
 	}
-	rows, d, vector := int64(z.Desc.Rows()), z.Desc.Cols(), ""
-	long := d > reduceRow
-	if d%4 == 0 {
-		vector, d = "4", d/4
-	}
-	if long {
-		c.launch("softmax_blocks"+vector, int(rows), threads, d, z.At, mask, p.At)
+	rows, d := z.Desc.Rows(), z.Desc.Cols()
+	if d <= reduceRow {
+		c.lanes("softmax_rows", int64(rows), d, z.At, mask, p.At)
 		return
 	}
-	lanes := lanesFor(d)
-	c.launch("softmax_rows"+vector, over(rows*int64(lanes), threads), threads, rows, d, lanes, z.At, mask, p.At)
+	kernel, d := fours("softmax_blocks", d)
+	c.launch(kernel, rows, threads, d, z.At, mask, p.At)
 }

@@ -141,11 +141,11 @@ KERNEL(256, top_filter4, int columns, int k, const float *x, float *value, int *
 }
 EXPORT_KERNEL(top_filter4)
 
-// `lanes`, a power of 2 from `columns` up, sort a row.
-KERNEL(256, top_lanes, int64_t rows, int columns, int k, int lanes, const float *x, float *value, int *index) {
+// 2^log_lanes lanes, no fewer than columns, sort a row.
+KERNEL(256, top_lanes, int64_t rows, int columns, int k, int log_lanes, const float *x, float *value, int *index) {
   STARTED();
-  int64_t row = thread_index() / lanes;
-  int lane = threadIdx.x & (lanes - 1);
+  int64_t row = thread_index() >> log_lanes;
+  int lanes = 1 << log_lanes, lane = threadIdx.x & (lanes - 1);
   Key key = 0;
   if (row < rows && lane < columns) key = key_of(x[row * columns + lane], lane);
   for (int size = 2; size <= lanes; size *= 2) {

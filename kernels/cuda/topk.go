@@ -16,8 +16,8 @@ func (c *call) topK(k kernels.TopK) {
 	rows, columns := int64(x.Desc.Rows()), x.Desc.Cols()
 	switch {
 	case columns <= topLanes:
-		lanes := lanesFor(columns)
-		c.launch("top_lanes", over(rows*int64(lanes), threads), threads, rows, columns, k.K, lanes, x.At, value.At, index.At)
+		log := logLanes(columns)
+		c.launch("top_lanes", over(rows, threads>>log), threads, rows, columns, k.K, log, x.At, value.At, index.At)
 	case k.K <= topFilter || columns <= topSorted:
 		kernel := "top_filter"
 		if columns%4 == 0 && columns > topSorted {
