@@ -16,6 +16,7 @@ package device
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -29,6 +30,8 @@ import (
 // Device is a GPU with its context and stream. Any goroutine may use it.
 type Device struct {
 	About About
+
+	direct bool // no program is captured
 
 	mu      sync.Mutex        // one call at a time
 	jobs    chan func() error // nil once the device is closed
@@ -53,6 +56,9 @@ type About struct {
 	driver.Device
 	BLAS driver.Version
 }
+
+// GraphVariable, set to "off", keeps programs from being captured into CUDA graphs: for a driver that cannot capture what they do.
+const GraphVariable = "NEARFAR_CUDA_GRAPH"
 
 // Any asks Open for the first GPU that opens.
 const Any = -1
@@ -104,7 +110,12 @@ func first(gpus []driver.Device, open func(driver.Device) (*Device, error)) (*De
 }
 
 func openOn(gpu driver.Device) (*Device, error) {
+	graphs := os.Getenv(GraphVariable)
+	if graphs != "" && graphs != "off" {
+		return nil, fmt.Errorf("%s=%s: want off, or nothing", GraphVariable, graphs)
+	}
 	d := &Device{
+		direct:    graphs == "off",
 		About:     About{Device: gpu},
 		jobs:      make(chan func() error),
 		results:   make(chan error),

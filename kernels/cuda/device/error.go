@@ -26,8 +26,10 @@ func (d *Device) note(err error) error {
 		return nil
 	}
 	var code driver.Result
-	// cuBLAS has one status for a kernel of its own that failed, whatever the driver called it.
-	if errors.As(err, &code) && slices.Contains(lost, code) || errors.Is(err, driver.ExecutionFailed) {
+	// cuBLAS has one status for a kernel of its own that failed, whatever the driver called it; in a capture, where nothing runs, also for one that
+	// could not be captured.
+	var captured *CaptureError
+	if errors.As(err, &code) && slices.Contains(lost, code) || errors.Is(err, driver.ExecutionFailed) && !errors.As(err, &captured) {
 		return d.fail(err)
 	}
 	return err
@@ -60,6 +62,22 @@ type RunError struct {
 
 func (e *RunError) Error() string { return fmt.Sprintf("%s: %v", e.Where, e.Err) }
 func (e *RunError) Unwrap() error { return e.Err }
+
+// A CaptureError is a program that could not be captured into a CUDA graph. That of a step names it; the end of a capture knows of none.
+type CaptureError struct{ Err error }
+
+func (e *CaptureError) Error() string {
+	text := "capturing a step: " + e.Err.Error()
+	for _, refused := range []error{driver.CaptureUnsupported, driver.CaptureInvalidated, driver.CaptureImplicit, driver.ExecutionFailed, driver.InternalError} {
+		if errors.Is(e.Err, refused) {
+			return text + "; it does what cannot be captured into a CUDA graph (such as loading code or allocating memory): " + GraphVariable +
+				"=off runs each step without a graph, more slowly"
+		}
+	}
+	return text
+}
+
+func (e *CaptureError) Unwrap() error { return e.Err }
 
 // OutOfMemory says that a GPU has not the memory that was asked for.
 type OutOfMemory struct {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -126,7 +127,8 @@ func TestFailureBeforeTheStep(t *testing.T) {
 	}
 }
 
-// A step that cannot be captured is named, and it is said what that is; the device goes on.
+// A step that cannot be captured is named, and it is said what that is and what can be done; the device goes on. cuBLAS's word for it is the one for
+// a kernel that failed, which would end the device.
 func TestUncapturedStep(t *testing.T) {
 	e := emulator(t)
 	d := open(t)
@@ -134,17 +136,60 @@ func TestUncapturedStep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	must(t)(d.Load(k.code, Options{}))                                                       // the functions are there
-	for call, where := range map[int]string{3: "gather: gather4<<<", 4: "dot: row_dot<<<"} { // behind the wait for the tables and the begin of the capture
-		e.Fail(call, int(driver.CaptureUnsupported))
+	must(t)(d.Load(k.code, Options{})) // the functions are there
+	for call, c := range map[int]struct {
+		where string
+		code  driver.Result
+	}{ // behind the wait for the tables, the first products (5) and the begin of the capture
+		8:  {"gather: gather4<<<", driver.CaptureUnsupported},
+		9:  {"dot: row_dot<<<", driver.CaptureUnsupported},
+		11: {"product: product [5 x 8] [8 x 8] x 1: cublasGemmStridedBatchedEx: CUBLAS_STATUS_EXECUTION_FAILED", driver.IllegalAddress},
+	} {
+		e.Fail(call, int(c.code))
 		_, err := d.Load(k.code, Options{})
 		e.Fail(0, 0)
-		if err == nil || errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "capturing a step: "+where) || !strings.Contains(err.Error(), "CUDA graph") {
+		if err == nil || errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "capturing a step: "+c.where) || !strings.Contains(err.Error(), GraphVariable+"=off") {
 			t.Errorf("call %d: the error is %v", call, err)
 		}
 	}
 	if _, err := k.steps(d, must(t)(d.Load(k.code, Options{})), 1); err != nil {
 		t.Error(err)
+	}
+}
+
+// The user's way round a driver that cannot capture a program.
+func TestGraphsOff(t *testing.T) {
+	if err := driver.Available(); err != nil {
+		t.Skipf("%v; with the emulated driver: make test-gpu", err)
+	}
+	steps := func() []byte {
+		d, err := Open(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		k, err := newToy(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := must(t)(d.Load(k.code, Options{}))
+		if captured := p.graph != nil; captured == d.direct {
+			t.Errorf("%s=%s, captured: %v", GraphVariable, os.Getenv(GraphVariable), captured)
+		}
+		got, err := k.steps(d, p, 3)
+		if err != nil {
+			t.Error(err)
+		}
+		return got
+	}
+	graph := steps()
+	t.Setenv(GraphVariable, "off")
+	if direct := steps(); !bytes.Equal(direct, graph) {
+		t.Errorf("without graphs %v, with %v", direct, graph)
+	}
+	t.Setenv(GraphVariable, "no")
+	if d, err := Open(0); err == nil || !strings.Contains(err.Error(), "want off") {
+		t.Errorf("%v, opened: %v", err, d != nil)
 	}
 }
 

@@ -24,7 +24,7 @@ type Instruction struct {
 
 // Options are for tests and for looking closer.
 type Options struct {
-	Direct bool // every step is put into the stream anew: no graph
+	Direct bool // every step is put into the stream anew: no graph; so too where GraphVariable is "off"
 }
 
 // A Program is instructions that are ready to run: bound, held against the kernels, and captured into a CUDA graph. It keeps addresses: the
@@ -70,24 +70,17 @@ func (p *Program) load(code []Instruction, o Options) error {
 	if err := p.upload(code); err != nil {
 		return err
 	}
-	if !o.Direct && len(p.steps) > 0 {
+	if !o.Direct && !d.direct && len(p.steps) > 0 {
+		if err := d.warm(p.steps); err != nil {
+			return err
+		}
 		var err error
 		if p.graph, err = driver.Capture(d.stream, driver.ThreadLocal, func() error { return p.enqueue(0, len(p.names)) }); err != nil {
-			return fmt.Errorf("capturing a step: %w", p.uncaptured(err))
+			return &CaptureError{err}
 		}
 	}
 	d.programs[p] = true
 	return nil
-}
-
-// uncaptured says what an error is that comes of being captured. That of a step names it already; the end of a capture knows of none.
-func (p *Program) uncaptured(err error) error {
-	for _, code := range []driver.Result{driver.CaptureUnsupported, driver.CaptureInvalidated, driver.CaptureImplicit} {
-		if errors.Is(err, code) {
-			return fmt.Errorf("%w; a step of the program does what cannot be captured into a CUDA graph (such as loading code or allocating memory)", err)
-		}
-	}
-	return err
 }
 
 func (p *Program) upload(code []Instruction) error {

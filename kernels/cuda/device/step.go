@@ -83,8 +83,8 @@ func (d *Device) function(name string) (*function, error) {
 	if err != nil && !errors.Is(err, driver.NotFound) { // the driver is older than the question
 		return nil, err
 	}
-	// Under lazy loading (CUDA_MODULE_LOADING, the default from CUDA 12.2 on) a function's code can be loaded as late as its first launch, which would be in a
-	// capture, where loading may fail. A question about the code loads it here.
+	// Under lazy loading (CUDA_MODULE_LOADING, the default from CUDA 12.2 on) code is loaded when it is first asked for, and not during a capture, where
+	// that may fail. The call above asks for it; a question about the code makes sure.
 	if _, err := found.Attribute(cu.NumRegs); err != nil {
 		return nil, driver.Call("cuFuncGetAttribute", err)
 	}

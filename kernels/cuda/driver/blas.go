@@ -44,6 +44,7 @@ type Status int
 const (
 	AllocFailed     Status = 3
 	ExecutionFailed Status = 13
+	InternalError   Status = 14
 )
 
 var statuses = map[Status]struct{ name, meaning string }{

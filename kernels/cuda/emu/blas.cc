@@ -2,6 +2,8 @@
 // of a stream like any other, their reads and writes are checked, and calls count for the injected failure.
 #include <math.h>
 #include <string.h>
+#include <array>
+#include <set>
 
 #include "call.h"
 #include "check.h"
@@ -22,9 +24,13 @@ enum Rounding { none, to_tf32_bits, to_bf16_bits };
 
 } // namespace
 
+// What cuBLAS chooses a kernel by: operations, sizes, leading dimensions, types, alignment.
+using Shape = std::array<long long, 20>;
+
 struct cublasContext {
   CUstream stream = nullptr;
   int math = default_math, pointer_mode = host_scalars;
+  std::set<Shape> computed;
 };
 
 namespace {
@@ -137,6 +143,11 @@ Status multiply(cublasContext *h, const char *name, int op_a, int op_b, int m, i
   if (compute == compute_32f_fast_16bf) p.rounding = to_bf16_bits;
   if (h->pointer_mode == host_scalars) p.alpha = *static_cast<const float *>(alpha), p.beta = *static_cast<const float *>(beta);
   else p.device_alpha = static_cast<const float *>(alpha), p.device_beta = static_cast<const float *>(beta);
+  const long long alignment = 256;
+  Shape shape = {op_a, op_b, m, n, k, batches, compute, h->math, type_a, type_b, type_c, lda, ldb, ldc, stride_a, stride_b, stride_c,
+                 (long long)p.a.at % alignment, (long long)p.b.at % alignment, (long long)p.c.at % alignment};
+  // The code of a kernel is loaded at its first product, and drivers before CUDA 12.3 cannot load code during a capture.
+  if (h->computed.insert(shape).second && h->stream && emu::spoil_capture(h->stream)) return h->computed.erase(shape), internal_error;
   return status_of(emu::issue(h->stream, name, [p]() -> emu::Work { return [p] { return run(p); }; }));
 }
 

@@ -178,6 +178,11 @@ CUresult refuse_capture() {
   return any ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
 }
 
+bool spoil_capture(CUstream s) {
+  auto c = stream_of(s)->capture;
+  return c && (c->invalid = true);
+}
+
 bool happened_before(uint64_t interval) {
   if (!running) return true;
   auto i = std::upper_bound(spans.begin(), spans.end(), interval, [](uint64_t t, const Span &s) { return t < s.begin; });

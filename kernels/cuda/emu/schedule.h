@@ -57,6 +57,8 @@ CUresult issue_and_finish(const char *name, Task task);
 // refuse_capture is the error of a call that must not happen while a stream is captured (allocations, synchronisations), which also
 // spoils the capture; CUDA_SUCCESS where none is.
 CUresult refuse_capture();
+// spoil_capture makes the capture of a stream invalid; it tells whether there is one.
+bool spoil_capture(CUstream stream);
 
 bool happened_before(uint64_t interval); // whether the operation of that interval precedes the running one
 

@@ -7,6 +7,7 @@
 
 struct cublasContext;
 EMU_API int cublasCreate_v2(cublasContext **handle);
+EMU_API int cublasSetStream_v2(cublasContext *h, CUstream stream);
 EMU_API int cublasSgemm_v2(cublasContext *h, int op_a, int op_b, int m, int n, int k, const float *alpha, const float *a, int lda, const float *b, int ldb,
                            const float *beta, float *c, int ldc);
 
@@ -269,6 +270,26 @@ void module_in_capture(bool bug) {
   expect(cuStreamEndCapture(a, &graph) == CUDA_SUCCESS, "the capture is invalid");
 }
 
+void product_in_capture(bool bug) {
+  Session s;
+  CUdeviceptr x = s.iota(N), y = s.zeros(N);
+  CUstream a;
+  CUgraph graph;
+  cublasContext *h;
+  float one = 1, zero = 0;
+  auto product = [&] {
+    cublasSgemm_v2(h, 0, 0, 8, 8, 8, &one, reinterpret_cast<float *>(x), 8, reinterpret_cast<float *>(x), 8, &zero, reinterpret_cast<float *>(y), 8);
+  };
+  MUST(cuStreamCreate(&a, CU_STREAM_NON_BLOCKING));
+  cublasCreate_v2(&h);
+  cublasSetStream_v2(h, a);
+  if (!bug) product();
+  s.end();
+  MUST(cuStreamBeginCapture_v2(a, 0));
+  product();
+  expect(cuStreamEndCapture(a, &graph) == CUDA_SUCCESS, "the capture is invalid");
+}
+
 void capture_unjoined(bool bug) {
   Session s;
   CUdeviceptr x = s.iota(N), y = s.zeros(N);
@@ -388,6 +409,7 @@ const std::vector<HostCase> &host_cases() {
       {"graph branches", "on another stream, without an event", false, graph_branches},
       {"allocation in capture", "the capture is invalid", true, allocation_in_capture},
       {"module loaded in capture", "the capture is invalid", true, module_in_capture},
+      {"first product in capture", "the capture is invalid", true, product_in_capture},
       {"capture unjoined", "a branch was not joined", true, capture_unjoined},
       {"too few parameters", "wrong parameters: kernel copy takes 3, given are 2", true, too_few_parameters},
       {"parameter buffer", "wrong parameters: kernel copy takes 3, bytes in the buffer are 24", true, parameter_buffer},
