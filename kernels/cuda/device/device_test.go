@@ -278,6 +278,7 @@ func TestLaunchesAreHeldAgainstTheirKernels(t *testing.T) {
 		"another size":   {func(l *cuda.Launch) { l.Args[0].Size = 4 }, "the launch has 7 of [8 4 4 4 8 8 8]"},
 		"no such kernel": {func(l *cuda.Launch) { l.Kernel = "gather5" }, "gather5<<<[1 1 1], 256, 0>>>: cuModuleGetFunction: CUDA_ERROR_NOT_FOUND (500)"},
 		"shared memory":  {func(l *cuda.Launch) { l.Shared = 1 << 20 }, "1048576 bytes of shared memory: cuFuncSetAttribute: CUDA_ERROR_INVALID_VALUE"},
+		"a large block":  {func(l *cuda.Launch) { l.Block = 2048 }, "gather4<<<[1 1 1], 2048, 0>>>: a block of 2048 threads: the kernel is compiled for "},
 		"no block":       {func(l *cuda.Launch) { l.Block = 0 }, "cuLaunchKernel: CUDA_ERROR_INVALID_VALUE"},
 	} {
 		t.Run(name, func(t *testing.T) {

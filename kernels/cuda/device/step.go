@@ -26,6 +26,7 @@ type step struct {
 type function struct {
 	cu.Function
 	parameters []int // their bytes; nil where the driver cannot tell
+	threads    int   // of a block, at most
 	shared     int   // dynamic shared memory that it may use
 }
 
@@ -52,6 +53,9 @@ func (d *Device) bind(s cuda.Step, mark uint32) (step, error) {
 	}
 	if f.parameters != nil && !slices.Equal(given, f.parameters) {
 		return step{}, fmt.Errorf("the kernel takes %d parameters of %v bytes, the launch has %d of %v", len(f.parameters), f.parameters, len(given), given)
+	}
+	if l.Block > f.threads {
+		return step{}, fmt.Errorf("a block of %d threads: the kernel is compiled for %d at most", l.Block, f.threads)
 	}
 	if l.Shared > max(f.shared, 48<<10) {
 		if err := driver.AllowDynamicShared(f.Function, l.Shared); err != nil {
@@ -85,10 +89,11 @@ func (d *Device) function(name string) (*function, error) {
 	}
 	// Under lazy loading (CUDA_MODULE_LOADING, the default from CUDA 12.2 on) a function's code can be loaded as late as its first launch, which would be in a
 	// capture, where loading may fail. A question about the code loads it here.
-	if _, err := found.Attribute(cu.NumRegs); err != nil {
+	most, err := found.Attribute(cu.FnMaxThreadsPerBlock)
+	if err != nil {
 		return nil, driver.Call("cuFuncGetAttribute", err)
 	}
-	f := &function{Function: found, parameters: sizes}
+	f := &function{Function: found, parameters: sizes, threads: most}
 	d.functions[name] = f
 	return f, nil
 }
