@@ -72,7 +72,7 @@ func (p *Program) load(code []Instruction, o Options) error {
 	}
 	if !o.Direct && len(p.steps) > 0 {
 		var err error
-		if p.graph, err = driver.Capture(d.stream, driver.ThreadLocal, func() error { return p.enqueue(0, len(p.names)) }); err != nil {
+		if p.graph, err = driver.Capture(d.stream, func() error { return p.enqueue(0, len(p.names)) }); err != nil {
 			return fmt.Errorf("capturing a step: %w", p.uncaptured(err))
 		}
 	}

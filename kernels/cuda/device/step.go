@@ -116,10 +116,10 @@ func (d *Device) enqueue(s *step) error {
 
 func (d *Device) multiply(p *cuda.Product) error {
 	matrix := func(m cuda.Matrix) driver.Matrix {
-		return driver.Matrix{Data: cu.DevicePtr(m.At), Stride: m.Stride, Transposed: m.Transposed, Type: driver.Float32, Batch: m.Batch}
+		return driver.Matrix{Data: cu.DevicePtr(m.At), Stride: m.Stride, Transposed: m.Transposed, Batch: m.Batch}
 	}
 	return d.blas.Gemm(driver.Product{M: p.M, N: p.N, K: p.K, Alpha: p.Alpha, Beta: p.Beta, A: matrix(p.A), B: matrix(p.B), C: matrix(p.C),
-		Compute: driver.Compute32FPedantic, Batches: p.Batches})
+		Batches: p.Batches})
 }
 
 // mark is the mark of the kernel that began last; the GPU writes it into the host's memory. setMark is for when nothing is under way.
