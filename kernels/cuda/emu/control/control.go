@@ -94,10 +94,3 @@ func CallIn(err error) string {
 	}
 	return ""
 }
-
-// GivesBack is the kind, of Kinds, that a call gives back, and that is therefore left where it fails; empty for other calls. Memory goes with
-// its context.
-func GivesBack(call string) string {
-	return map[string]string{"cuMemFreeHost": "host", "cuGraphDestroy": "graph", "cuGraphExecDestroy": "exec", "cuModuleUnload": "module",
-		"cuEventDestroy": "event", "cublasDestroy": "blas", "cuStreamDestroy": "stream", "cuCtxDestroy": "context"}[call]
-}
