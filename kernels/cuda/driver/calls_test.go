@@ -6,10 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 	"unsafe"
 
@@ -194,22 +190,4 @@ func TestBLAS(t *testing.T) {
 		"product of [2, 4] and [4, 3]: a row of B as stored has 3 elements, its stride is 2\n",
 		"cublasGemmEx: CUBLAS_STATUS_NOT_INITIALIZED (1)",
 		"2147483648 is no size for cuBLAS")
-}
-
-// cu/blas calls the library that OpenBLAS found. Its headers come with a whole toolkit only, so the program is no part of the module's packages.
-func TestCUBLASCallsTheLibrary(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "cublas")
-	out, err := exec.Command("go", "build", "-tags", "gpu", "-o", program, "./testdata/cublas").CombinedOutput()
-	if strings.Contains(string(out), "cublas_v2.h: No such file") || strings.Contains(string(out), "'cublas_v2.h' file not found") {
-		t.Skip("the toolkit has no cublas_v2.h")
-	}
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	cmd := exec.Command(program)
-	cmd.Env = append(os.Environ(), driverVariable+"="+compile(t, "cuda.c", "libcuda.so.1"), blasVariable+"="+compile(t, "cublas.c", "libcublas.so.12"))
-	out, err = cmd.CombinedOutput()
-	if err != nil || string(out) != "32\n" {
-		t.Errorf("%v, printed %q, want 32", err, out)
-	}
 }
