@@ -12,15 +12,13 @@ import (
 	"nearfar/engine/cuda"
 	"nearfar/kernels"
 	kernelset "nearfar/kernels/cpu"
-	"nearfar/kernels/cuda/driver"
+	"nearfar/kernels/cuda/emu/control"
 )
 
 // onGPU is a GPU, or the emulated one that NEARFAR_CUDA_DRIVER names; a test is skipped where there is neither.
 func onGPU(t *testing.T) platform {
 	t.Helper()
-	if err := driver.Available(); err != nil {
-		t.Skipf("%v; with the emulated driver: make test-gpu", err)
-	}
+	control.NeedGPU(t)
 	return platform{"cuda float32", kernels.Float32, func() engine.Device {
 		device, err := cuda.Open(cuda.Any)
 		if err != nil {

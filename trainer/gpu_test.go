@@ -54,10 +54,7 @@ func (j Job) onGPU(t *testing.T, data *dataset.Dataset) (res Result, err error) 
 // goes on from its folder to the same embeddings as a run that nothing happened to; or it has not started, and says so. Only a failure to give
 // something back may pass, behind a whole result.
 func TestEveryDriverCallFails(t *testing.T) {
-	emulator, err := control.Open()
-	if err != nil {
-		t.Skipf("%v: only the emulated driver fails when it is asked to (make test-gpu)", err)
-	}
+	emulator := control.Need(t)
 	args := []string{"-data", fewPeople(t), "-epochs", "2", "-batch", "64", "-dim", "8", "-valid-ratio", "0.2"}
 	path := filepath.Join(t.TempDir(), "whole")
 	whole := newJob(t, "simgcl", path, args...)

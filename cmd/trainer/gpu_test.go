@@ -20,13 +20,14 @@ const driverVariable = "NEARFAR_CUDA_DRIVER"
 // deviceless is a driver that finds no GPU.
 func deviceless(t *testing.T) string {
 	t.Helper()
-	compiler := os.Getenv("CC")
-	if compiler == "" {
-		compiler = "gcc" // as cgo
+	cc, err := exec.Command("go", "env", "CC").Output() // a command with its options
+	if err != nil {
+		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "libcuda.so.1")
 	source := filepath.Join("..", "..", "kernels", "cuda", "driver", "testdata", "cuda.c")
-	if out, err := exec.Command(compiler, "-shared", "-fPIC", "-DCOUNT=0", "-o", path, source).CombinedOutput(); err != nil {
+	command := append(strings.Fields(string(cc)), "-shared", "-fPIC", "-DCOUNT=0", "-o", path, source)
+	if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return path
@@ -111,10 +112,7 @@ func TestWhereThereIsAGPUAndNot(t *testing.T) {
 // A sweep whose device is lost ends, since no other run would fare better, and says how to go on. The trial has not failed: it is gone on with, and
 // the whole sweep ends as one that nothing happened to.
 func TestSweepLosesItsDevice(t *testing.T) {
-	emulator, err := control.Open()
-	if err != nil {
-		t.Skipf("%v: only the emulated driver fails when it is asked to (make test-gpu)", err)
-	}
+	emulator := control.Need(t)
 	whole := filepath.Join(t.TempDir(), "whole")
 	args := quick(t, "lightgcn", "-gpu", "0", "-require-gpu", "-grid", "lr=.001,.01")
 	before := emulator.Calls()

@@ -15,19 +15,14 @@ import (
 	"nearfar/engine/cuda"
 	"nearfar/kernels"
 	kernelset "nearfar/kernels/cpu"
+	"nearfar/kernels/cuda/emu/control"
 )
 
 // onGPU is the CUDA device: float32 only, and one at a time, which is why these middles do not run beside those of devices. It skips the test
 // where there is neither a GPU nor the emulated driver.
 func onGPU(t *testing.T) device {
 	t.Helper()
-	d, err := cuda.Open(cuda.Any)
-	if err != nil {
-		t.Skipf("%v; with the emulated driver: make test-gpu", err)
-	}
-	if err := d.Close(); err != nil {
-		t.Fatal(err)
-	}
+	control.NeedGPU(t)
 	return device{"cuda", func() engine.Device {
 		d, err := cuda.Open(cuda.Any)
 		if err != nil {

@@ -4,7 +4,6 @@ package cuda
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"math"
 	"slices"
@@ -24,9 +23,7 @@ import (
 // open opens the device, on a GPU or on the emulated driver that NEARFAR_CUDA_DRIVER names; that one has a single context at a time.
 func open(t *testing.T) *Device {
 	t.Helper()
-	if err := driver.Available(); err != nil {
-		t.Skipf("%v; with the emulated driver: make test-gpu", err)
-	}
+	control.NeedGPU(t)
 	d, err := Open(Any)
 	if err != nil {
 		t.Fatal(err)
@@ -40,15 +37,6 @@ func open(t *testing.T) *Device {
 }
 
 func processorDevice() engine.Device { return cpu.New(1, processor.Generic()) }
-
-func emulator(t *testing.T) *control.Emulator {
-	t.Helper()
-	e, err := control.Open()
-	if err != nil {
-		t.Skipf("needs the emulated driver: %v", err)
-	}
-	return e
-}
 
 // bench is a plan by hand, of what kernels/cuda/rows.cu has, with its memory on one device.
 //
@@ -146,15 +134,7 @@ func wave(n int) []byte {
 	for i := range v {
 		v[i] = float32(math.Sin(float64(3*i + n)))
 	}
-	return words(v...)
-}
-
-func words[T int32 | float32](v ...T) []byte {
-	b, err := binary.Append(nil, binary.LittleEndian, v)
-	if err != nil {
-		panic(err)
-	}
-	return b
+	return control.Words(v...)
 }
 
 func (b *bench) close() error {
@@ -174,11 +154,11 @@ func (b *bench) close() error {
 func pieces(t int) []engine.Piece {
 	first := int32(t % 3)
 	block := make([]byte, 320)
-	copy(block, words[int32](first, 5, -1, first, 4))
-	copy(block[64:], words[int32](first, 4, 5, -1, -1))
-	copy(block[128:], words[int32](0, 2, 3, 4, 4, 4))
-	copy(block[192:], words[int32](0, 3, 4, 1, 0))
-	copy(block[256:], words(int32(t%3)))
+	copy(block, control.Words[int32](first, 5, -1, first, 4))
+	copy(block[64:], control.Words[int32](first, 4, 5, -1, -1))
+	copy(block[128:], control.Words[int32](0, 2, 3, 4, 4, 4))
+	copy(block[192:], control.Words[int32](0, 3, 4, 1, 0))
+	copy(block[256:], control.Words(int32(t%3)))
 	return []engine.Piece{{At: 0, Bytes: block[:256]}, {At: 256, Bytes: block[256:]}}
 }
 
@@ -246,7 +226,7 @@ func TestPlan(t *testing.T) {
 
 // Three allocations belong to a plan, and none is made after Load. A step is the copies, one graph, one copy back, one wait.
 func TestNothingIsAllocatedAfterLoad(t *testing.T) {
-	e := emulator(t)
+	e := control.Need(t)
 	d := open(t)
 	bare := e.Live()["memory"]
 	b, err := newBench(d, benchPlan())
@@ -361,7 +341,7 @@ func TestProbe(t *testing.T) {
 			for i := range v {
 				v[i] = c.value
 			}
-			if err := errors.Join(err, b.y.Write(0, words(v...)), b.x.Write(0, words(v...))); err != nil {
+			if err := errors.Join(err, b.y.Write(0, control.Words(v...)), b.x.Write(0, control.Words(v...))); err != nil {
 				t.Fatal(err)
 			}
 			at, err := b.exec.(engine.Prober).Probe(context.Background())
@@ -420,32 +400,35 @@ func TestMemory(t *testing.T) {
 // What does not fit says what it was, what is there, and what to lower; and everything that Load had is free again.
 func TestOutOfMemory(t *testing.T) {
 	d := open(t)
-	held := d.gpu.Held()
 	p := benchPlan()
 	p.Arena = 1 << 45
-	b, err := newBench(d, p)
-	var full *device.OutOfMemory
-	if !errors.As(err, &full) || full.What != "the temporaries of a step" {
-		t.Fatalf("the error is %v", err)
-	}
-	t.Log(err)
-	for _, want := range []string{"32.0 TiB wanted", "lower -batch", "-dim", "-layers"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%v\nlacks %q", err, want)
+	var held []device.Use
+	for at := range 2 {
+		b, err := newBench(d, p)
+		var full *device.OutOfMemory
+		if !errors.As(err, &full) || full.What != "the temporaries of a step" {
+			t.Fatalf("the error is %v", err)
 		}
-	}
-	b.exec = nil
-	if err := b.close(); err != nil {
-		t.Error(err)
-	}
-	if now := d.gpu.Held(); !slices.Equal(now, held) {
-		t.Errorf("%v is held, %v before", now, held)
+		t.Log(err)
+		for _, want := range []string{"32.0 TiB wanted", "lower -batch", "-dim", "-layers"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%v\nlacks %q", err, want)
+			}
+		}
+		if at > 0 && !slices.Equal(full.Held, held) {
+			t.Errorf("the second time %v is held, the first time %v", full.Held, held)
+		}
+		held = full.Held
+		b.exec = nil
+		if err := b.close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
 // Each kind of memory that runs out has advice of its own.
 func TestAdvice(t *testing.T) {
-	e := emulator(t)
+	e := control.Need(t)
 	d := open(t)
 	e.Fail(1, int(driver.OutOfMemory))
 	_, _, err := d.Staging(100, "the inputs of a step")

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"nearfar/engine"
 	"nearfar/engine/op"
@@ -112,7 +111,7 @@ func TestProgram(t *testing.T) {
 
 // A step of the engine is one copy of its inputs (two where the slow feed changed), one graph, one wait. Nothing is allocated.
 func TestProgramStepsInOneHop(t *testing.T) {
-	e := emulator(t)
+	e := control.Need(t)
 	_, err := train(open(t), queue, 1, func(p *engine.Program) error {
 		calls := func(from uint64, n int) int {
 			before := e.Calls()
@@ -145,7 +144,7 @@ func TestProgramStepsInOneHop(t *testing.T) {
 
 // What fails in a step says in which, and is told again whatever is asked; closing is clean, and the memory is gone.
 func TestFailedStep(t *testing.T) {
-	e := emulator(t)
+	e := control.Need(t)
 	before := e.Live()
 	d, err := Open(Any)
 	if err != nil {
@@ -210,7 +209,7 @@ func TestCancel(t *testing.T) {
 // Every call of the driver or of cuBLAS that fails, from opening the device to closing it, is an error that names the call; nothing hangs or
 // crashes, and nothing is left but what that very call was to give back.
 func TestEveryCallFails(t *testing.T) {
-	e := emulator(t)
+	e := control.Need(t)
 	life := func() (err error) {
 		d, err := Open(0)
 		if err != nil {
@@ -230,35 +229,8 @@ func TestEveryCallFails(t *testing.T) {
 	calls := e.Calls() - start
 	for n := 1; n <= calls; n++ {
 		code := []driver.Result{driver.Unknown, driver.OutOfMemory, driver.IllegalAddress, driver.InvalidContext}[n%4]
-		before := e.Live()
-		e.Fail(n, int(code))
-		done := make(chan error, 1)
-		go func() { done <- life() }()
-		var err error
-		select {
-		case err = <-done:
-		case <-time.After(20 * time.Second):
-			t.Fatalf("call %d of %d fails with %v: nothing comes back", n, calls, code)
-		}
-		e.Fail(0, 0)
-		if err == nil {
-			t.Errorf("call %d of %d fails with %v: no error", n, calls, code)
-			continue
-		}
-		call := control.CallIn(err)
-		if call == "" {
-			t.Errorf("call %d of %d fails with %v: the error names no call: %v", n, calls, code, err)
-			continue
-		}
-		if lines := strings.Count(err.Error(), "\n"); lines > 0 {
-			t.Errorf("call %d of %d fails with %v: told %d times: %v", n, calls, code, lines+1, err)
-		}
-		after := e.Live()
-		if kind := control.GivesBack(call); kind != "" && after[kind] == before[kind]+1 {
-			before[kind]++
-		}
-		if !maps.Equal(after, before) {
-			t.Errorf("call %d of %d fails with %v: left %v, before %v: %v", n, calls, code, after, before, err)
+		if _, err := e.FailOne(t, n, code, life); strings.Contains(err.Error(), "\n") {
+			t.Errorf("call %d of %d fails with %v: told more than once: %v", n, calls, code, err)
 		}
 	}
 }

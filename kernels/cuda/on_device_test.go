@@ -10,7 +10,6 @@ import (
 	"nearfar/kernels"
 	"nearfar/kernels/cuda"
 	"nearfar/kernels/cuda/device"
-	"nearfar/kernels/cuda/driver"
 	"nearfar/kernels/cuda/emu/control"
 	"nearfar/kernels/kerneltest"
 )
@@ -27,9 +26,7 @@ type onDevice struct {
 // newOnDevice opens a GPU, or the emulated one, for the length of a test, and skips the test where there is neither.
 func newOnDevice(t *testing.T) *onDevice {
 	t.Helper()
-	if err := driver.Available(); err != nil {
-		t.Skipf("%v; with the emulated driver: make test-gpu", err)
-	}
+	control.NeedGPU(t)
 	d, err := device.Open(device.Any)
 	if err != nil {
 		t.Fatal(err)

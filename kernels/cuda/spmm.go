@@ -11,6 +11,7 @@ import (
 const (
 	spmmPiece = 2048    // edges that one block takes of a row, where rows are split between blocks
 	spmmSplit = 1 << 22 // edges from which on rows are split
+	spmmRows  = 32      // of a block, at most: it has shared memory for so many
 )
 
 func (c *call) spmm(k kernels.SpMM) {
@@ -33,7 +34,7 @@ func (c *call) spmm(k kernels.SpMM) {
 		c.clear(owner, int64(slots)*float)
 		c.launch("spmm_owners", over(int64(rows), threads), threads, int64(rows), piece, beg.At, end.At, owner)
 	}
-	perBlock := min(max(rows/4096, 8), 32) // enough blocks for any GPU, and as few that wait for their last row
+	perBlock := min(max(rows/4096, 8), spmmRows) // enough blocks for any GPU, and as few that wait for their last row
 	blocks := slots + over(int64(rows), int64(perBlock))
 	c.launch(fmt.Sprintf("%s_%d", kernel, 1<<logLanes(d)), blocks, threads, rows, perBlock, slots, piece, owner, beg.At, end.At, col.At, rowScale, colScale,
 		val, x.At, d, y.At, partial)

@@ -50,10 +50,6 @@ func arg(v any) Arg {
 			panic(fmt.Sprintf("cuda: %d is too large for an int of a kernel", v))
 		}
 		return Arg{uint64(uint32(v)), 4}
-	case int32:
-		return Arg{uint64(uint32(v)), 4}
-	case uint32:
-		return Arg{uint64(v), 4}
 	case float64:
 		return Arg{uint64(math.Float32bits(float32(v))), 4}
 	case bool:

@@ -212,7 +212,7 @@ func (d *Device) open() (err error) {
 	if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
 		return driver.Call("cuStreamCreate", err)
 	}
-	if d.progress, err = driver.AllocHost(64, driver.Portable); err != nil {
+	if d.progress, err = driver.AllocHost(64); err != nil {
 		return fmt.Errorf("the kernels' marks: %w", err)
 	}
 	if err := d.try(); err != nil {
@@ -266,7 +266,7 @@ func (d *Device) openBLAS() (err error) {
 		return err
 	}
 	one := func(i cuda.Ptr) driver.Matrix { return driver.Matrix{Data: cu.DevicePtr(operands + 4*i), Stride: 1} }
-	if err := d.blas.Gemm(driver.Product{M: 1, N: 1, K: 1, Alpha: 1, A: one(0), B: one(1), C: one(2), Compute: driver.Compute32FPedantic, Batches: 1}); err != nil {
+	if err := d.blas.Gemm(driver.Product{M: 1, N: 1, K: 1, Alpha: 1, A: one(0), B: one(1), C: one(2), Batches: 1}); err != nil {
 		return fmt.Errorf("the first product: %w", err)
 	}
 	if err := d.finish(); err != nil {

@@ -4,7 +4,6 @@ package device
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -23,9 +22,7 @@ import (
 // open opens the device, on a GPU or on the emulated driver that NEARFAR_CUDA_DRIVER names.
 func open(t *testing.T) *Device {
 	t.Helper()
-	if err := driver.Available(); err != nil {
-		t.Skipf("%v; with the emulated driver: make test-gpu", err)
-	}
+	control.NeedGPU(t)
 	d, err := Open(0)
 	if err != nil {
 		t.Fatal(err)
@@ -36,24 +33,6 @@ func open(t *testing.T) *Device {
 		}
 	})
 	return d
-}
-
-// emulator skips a test that needs the emulated driver.
-func emulator(t *testing.T) *control.Emulator {
-	t.Helper()
-	e, err := control.Open()
-	if err != nil {
-		t.Skipf("needs the emulated driver: %v", err)
-	}
-	return e
-}
-
-func words[T int32 | float32](v ...T) []byte {
-	b, err := binary.Append(nil, binary.LittleEndian, v)
-	if err != nil {
-		panic(err)
-	}
-	return b
 }
 
 // The toy is a step with a kernel, a product, a clear and a copy in it: rows of X chosen by ids, their dot products with Y, their product with
@@ -78,7 +57,7 @@ func newToy(d *Device) (k *toy, err error) {
 		for i := range v {
 			v[i] = float32(math.Sin(float64(i + n)))
 		}
-		if err := d.Write(*at, words(v...)); err != nil {
+		if err := d.Write(*at, control.Words(v...)); err != nil {
 			return nil, err
 		}
 	}
@@ -114,7 +93,7 @@ func (k *toy) steps(d *Device, p *Program, n int) ([]byte, error) {
 	}
 	var all []byte
 	for t := range n {
-		copy(in, words[int32](int32(t%toyRows), 3, -1, 8, int32(t*t%toyRows)))
+		copy(in, control.Words[int32](int32(t%toyRows), 3, -1, 8, int32(t*t%toyRows)))
 		if err := p.Step([]Transfer{{k.id, in}}, []Transfer{{k.dots, out}}); err != nil {
 			return nil, err
 		}
@@ -183,7 +162,7 @@ func TestStepIsFourCalls(t *testing.T) {
 	if n := testing.AllocsPerRun(20, step); n > 0 {
 		t.Errorf("a step makes %v allocations in Go", n)
 	}
-	e := emulator(t)
+	e := control.Need(t)
 	before, held := e.Calls(), e.Live()
 	step()
 	if n := e.Calls() - before; n != 4 {
@@ -215,7 +194,7 @@ func TestLaunchesBesideTheGarbageCollector(t *testing.T) {
 		}
 	}()
 	for t := range 300 {
-		ids, dots := words[int32](int32(t%toyRows), 3, -1, 8, 2), make([]byte, 4*toyChosen)
+		ids, dots := control.Words[int32](int32(t%toyRows), 3, -1, 8, 2), make([]byte, 4*toyChosen)
 		if err = p.Step([]Transfer{{k.id, ids}}, []Transfer{{k.dots, dots}}); err != nil {
 			break
 		}
@@ -237,7 +216,7 @@ func TestProfile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Write(k.id, words[int32](0, 1, 2, 3, 4)); err != nil {
+	if err := d.Write(k.id, control.Words[int32](0, 1, 2, 3, 4)); err != nil {
 		t.Fatal(err)
 	}
 	times, err := p.Profile()
@@ -278,6 +257,7 @@ func TestLaunchesAreHeldAgainstTheirKernels(t *testing.T) {
 		"another size":   {func(l *cuda.Launch) { l.Args[0].Size = 4 }, "the launch has 7 of [8 4 4 4 8 8 8]"},
 		"no such kernel": {func(l *cuda.Launch) { l.Kernel = "gather5" }, "gather5<<<[1 1 1], 256, 0>>>: cuModuleGetFunction: CUDA_ERROR_NOT_FOUND (500)"},
 		"shared memory":  {func(l *cuda.Launch) { l.Shared = 1 << 20 }, "1048576 bytes of shared memory: cuFuncSetAttribute: CUDA_ERROR_INVALID_VALUE"},
+		"a large block":  {func(l *cuda.Launch) { l.Block = 2048 }, "gather4<<<[1 1 1], 2048, 0>>>: a block of 2048 threads: the kernel is compiled for "},
 		"no block":       {func(l *cuda.Launch) { l.Block = 0 }, "cuLaunchKernel: CUDA_ERROR_INVALID_VALUE"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -294,7 +274,7 @@ func TestLaunchesAreHeldAgainstTheirKernels(t *testing.T) {
 
 // Drivers before CUDA 12.4 do not know a kernel's parameters: then they are not held against.
 func TestOlderDriver(t *testing.T) {
-	e := emulator(t)
+	e := control.Need(t)
 	d := open(t)
 	k, err := newToy(d)
 	if err != nil {
@@ -397,7 +377,7 @@ func TestOpenTriesEveryGPU(t *testing.T) {
 
 // What keeps the images from running is found when the device is opened.
 func TestOpenRunsAKernel(t *testing.T) {
-	e := emulator(t)
+	e := control.Need(t)
 	open(t).Close() // cuBLAS is loaded
 	before := e.Live()
 	for _, code := range []int{209, 218, 221, 222} {

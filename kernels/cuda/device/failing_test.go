@@ -19,7 +19,7 @@ import (
 
 // A kernel that leaves its memory: the error says which, the device answers everything with it from then on, and can be closed.
 func TestFailedKernel(t *testing.T) {
-	e := emulator(t)
+	e := control.Need(t)
 	for name, c := range map[string]struct {
 		before func(k *toy)                  // it is loaded
 		after  func(d *Device, k *toy) error // and before it runs
@@ -51,7 +51,7 @@ func TestFailedKernel(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := d.Write(k.id, words[int32](0, 1, 2, 3, 4)); err != nil {
+			if err := d.Write(k.id, control.Words[int32](0, 1, 2, 3, 4)); err != nil {
 				t.Fatal(err)
 			}
 			if c.after != nil {
@@ -88,7 +88,7 @@ func TestFailedKernel(t *testing.T) {
 // A step that fails before anything of it began leaves the device and its memory: the next one gives what it would have given. One that fails later
 // may have changed anything.
 func TestFailureBeforeTheStep(t *testing.T) {
-	e := emulator(t)
+	e := control.Need(t)
 	want := runToy(t, Options{})
 	for _, c := range []struct {
 		name string
@@ -130,7 +130,7 @@ func TestFailureBeforeTheStep(t *testing.T) {
 // A step that cannot be captured is named, and it is said what that is and what can be done; the device goes on. cuBLAS's word for it is the one for
 // a kernel that failed, which would end the device.
 func TestUncapturedStep(t *testing.T) {
-	e := emulator(t)
+	e := control.Need(t)
 	d := open(t)
 	k, err := newToy(d)
 	if err != nil {
@@ -239,7 +239,7 @@ func life() (err error) {
 
 // Every call that fails is an error that names it; nothing hangs, and nothing is left but what that very call was to give back.
 func TestEveryCallFails(t *testing.T) {
-	e := emulator(t)
+	e := control.Need(t)
 	if err := life(); err != nil { // cuBLAS is loaded once
 		t.Fatal(err)
 	}
@@ -255,31 +255,8 @@ func TestEveryCallFails(t *testing.T) {
 			if at > 0 && n%stride != at {
 				continue
 			}
-			before := e.Live()
-			e.Fail(n, int(code))
-			var err error
-			within(t, 20*time.Second, func() { err = life() })
-			e.Fail(0, 0)
-			if err == nil {
-				t.Errorf("call %d of %d fails with %v: no error", n, calls, code)
-				continue
-			}
-			call := control.CallIn(err)
-			if call == "" {
-				t.Errorf("call %d of %d fails with %v: the error names no call: %v", n, calls, code, err)
-				continue
-			}
+			call, _ := e.FailOne(t, n, code, life)
 			seen[call]++
-			after := e.Live()
-			if kind := control.GivesBack(call); kind != "" && after[kind] == before[kind]+1 {
-				delete(after, kind)
-				if before[kind] > 0 {
-					after[kind] = before[kind]
-				}
-			}
-			if !maps.Equal(after, before) {
-				t.Errorf("call %d of %d fails with %v: left %v, before %v: %v", n, calls, code, after, before, err)
-			}
 		}
 	}
 	if len(seen) < 25 {

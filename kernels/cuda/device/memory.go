@@ -45,15 +45,7 @@ func (d *Device) alloc(bytes int64, what string) (cuda.Ptr, error) {
 	return p, nil
 }
 
-// Held lists the memory that the device holds, by name, the largest first.
-func (d *Device) Held() (held []Use) {
-	d.do(func() error {
-		held = d.held()
-		return nil
-	})
-	return held
-}
-
+// held lists the memory that the device holds, by name, the largest first.
 func (d *Device) held() []Use {
 	var all []Use
 	for _, u := range d.memory {
@@ -80,7 +72,7 @@ func (d *Device) free(p cuda.Ptr) error {
 // AllocHost gives pinned host memory, of zeros. It is no memory of Go's: behind FreeHost nobody may look at it.
 func (d *Device) AllocHost(bytes int64, what string) (b []byte, err error) {
 	err = d.do(func() (err error) {
-		if b, err = driver.AllocHost(int(max(bytes, 1)), driver.Portable); err != nil {
+		if b, err = driver.AllocHost(int(max(bytes, 1))); err != nil {
 			return fmt.Errorf("%s, %d bytes of pinned host memory: %w", what, bytes, err)
 		}
 		clear(b)

@@ -75,7 +75,7 @@ func (p *Program) load(code []Instruction, o Options) error {
 			return err
 		}
 		var err error
-		if p.graph, err = driver.Capture(d.stream, driver.ThreadLocal, func() error { return p.enqueue(0, len(p.names)) }); err != nil {
+		if p.graph, err = driver.Capture(d.stream, func() error { return p.enqueue(0, len(p.names)) }); err != nil {
 			return &CaptureError{err}
 		}
 	}

@@ -26,6 +26,7 @@ type step struct {
 type function struct {
 	cu.Function
 	parameters []int // their bytes; nil where the driver cannot tell
+	threads    int   // of a block, at most
 	shared     int   // dynamic shared memory that it may use
 }
 
@@ -52,6 +53,9 @@ func (d *Device) bind(s cuda.Step, mark uint32) (step, error) {
 	}
 	if f.parameters != nil && !slices.Equal(given, f.parameters) {
 		return step{}, fmt.Errorf("the kernel takes %d parameters of %v bytes, the launch has %d of %v", len(f.parameters), f.parameters, len(given), given)
+	}
+	if l.Block > f.threads {
+		return step{}, fmt.Errorf("a block of %d threads: the kernel is compiled for %d at most", l.Block, f.threads)
 	}
 	if l.Shared > max(f.shared, 48<<10) {
 		if err := driver.AllowDynamicShared(f.Function, l.Shared); err != nil {
@@ -85,10 +89,11 @@ func (d *Device) function(name string) (*function, error) {
 	}
 	// Under lazy loading (CUDA_MODULE_LOADING, the default from CUDA 12.2 on) code is loaded when it is first asked for, and not during a capture, where
 	// that may fail. The call above asks for it; a question about the code makes sure.
-	if _, err := found.Attribute(cu.NumRegs); err != nil {
+	most, err := found.Attribute(cu.FnMaxThreadsPerBlock)
+	if err != nil {
 		return nil, driver.Call("cuFuncGetAttribute", err)
 	}
-	f := &function{Function: found, parameters: sizes}
+	f := &function{Function: found, parameters: sizes, threads: most}
 	d.functions[name] = f
 	return f, nil
 }
@@ -111,10 +116,10 @@ func (d *Device) enqueue(s *step) error {
 
 func (d *Device) multiply(p *cuda.Product) error {
 	matrix := func(m cuda.Matrix) driver.Matrix {
-		return driver.Matrix{Data: cu.DevicePtr(m.At), Stride: m.Stride, Transposed: m.Transposed, Type: driver.Float32, Batch: m.Batch}
+		return driver.Matrix{Data: cu.DevicePtr(m.At), Stride: m.Stride, Transposed: m.Transposed, Batch: m.Batch}
 	}
 	return d.blas.Gemm(driver.Product{M: p.M, N: p.N, K: p.K, Alpha: p.Alpha, Beta: p.Beta, A: matrix(p.A), B: matrix(p.B), C: matrix(p.C),
-		Compute: driver.Compute32FPedantic, Batches: p.Batches})
+		Batches: p.Batches})
 }
 
 // mark is the mark of the kernel that began last; the GPU writes it into the host's memory. setMark is for when nothing is under way.

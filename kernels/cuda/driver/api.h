@@ -41,6 +41,8 @@ enum {
 	CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75,
 	CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76,
 	CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8,
+	CU_MEMHOSTALLOC_PORTABLE = 1,
+	CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1,
 };
 
 typedef int cublasStatus_t;
@@ -50,9 +52,7 @@ cublasStatus_t cublasCreate_v2(cublasHandle_t *handle);
 cublasStatus_t cublasDestroy_v2(cublasHandle_t handle);
 cublasStatus_t cublasGetProperty(int part, int *value);
 cublasStatus_t cublasSetStream_v2(cublasHandle_t handle, CUstream stream);
-cublasStatus_t cublasSetMathMode(cublasHandle_t handle, int mode);
 cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t handle, void *data, size_t bytes);
-cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, int transA, int transB, int m, int n, int k, const float *alpha, const float *a, int lda, const float *b, int ldb, const float *beta, float *c, int ldc);
 cublasStatus_t cublasGemmEx(cublasHandle_t handle, int transA, int transB, int m, int n, int k, const void *alpha, const void *a, int typeA, int lda, const void *b, int typeB, int ldb, const void *beta, void *c, int typeC, int ldc, int compute, int algorithm);
 cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, int transA, int transB, int m, int n, int k, const void *alpha, const void *a, int typeA, int lda, long long strideA, const void *b, int typeB, int ldb, long long strideB, const void *beta, void *c, int typeC, int ldc, long long strideC, int batches, int compute, int algorithm);
 
@@ -60,6 +60,8 @@ enum {
 	CUBLAS_OP_N = 0,
 	CUBLAS_OP_T = 1,
 	CUBLAS_GEMM_DEFAULT = -1,
+	CUBLAS_COMPUTE_32F_PEDANTIC = 69,
+	CUDA_R_32F = 0,
 };
 
 // The tables of the stubs (stubs_linux_amd64.S). An entry is a function of the library, or one of closed.c.

@@ -9,22 +9,16 @@ package driver
 static cublasStatus_t set_workspace(cublasHandle_t h, uintptr_t data, size_t bytes) { return cublasSetWorkspace_v2(h, (void *)data, bytes); }
 
 // alpha and beta are read from host memory before a call returns.
-static cublasStatus_t sgemm(cublasHandle_t h, int ta, int tb, int m, int n, int k, float alpha, uintptr_t a, int lda, uintptr_t b, int ldb,
+static cublasStatus_t gemm(cublasHandle_t h, int ta, int tb, int m, int n, int k, float alpha, uintptr_t a, int lda, uintptr_t b, int ldb,
 		float beta, uintptr_t c, int ldc) {
-	return cublasSgemm_v2(h, ta, tb, m, n, k, &alpha, (void *)a, lda, (void *)b, ldb, &beta, (void *)c, ldc);
+	return cublasGemmEx(h, ta, tb, m, n, k, &alpha, (void *)a, CUDA_R_32F, lda, (void *)b, CUDA_R_32F, ldb, &beta, (void *)c, CUDA_R_32F, ldc,
+		CUBLAS_COMPUTE_32F_PEDANTIC, CUBLAS_GEMM_DEFAULT);
 }
 
-static cublasStatus_t gemm_ex(cublasHandle_t h, int ta, int tb, int m, int n, int k, float alpha, uintptr_t a, int typea, int lda,
-		uintptr_t b, int typeb, int ldb, float beta, uintptr_t c, int typec, int ldc, int compute) {
-	return cublasGemmEx(h, ta, tb, m, n, k, &alpha, (void *)a, typea, lda, (void *)b, typeb, ldb, &beta, (void *)c, typec, ldc, compute,
-		CUBLAS_GEMM_DEFAULT);
-}
-
-static cublasStatus_t gemm_batched(cublasHandle_t h, int ta, int tb, int m, int n, int k, float alpha, uintptr_t a, int typea, int lda,
-		long long stridea, uintptr_t b, int typeb, int ldb, long long strideb, float beta, uintptr_t c, int typec, int ldc, long long stridec,
-		int batches, int compute) {
-	return cublasGemmStridedBatchedEx(h, ta, tb, m, n, k, &alpha, (void *)a, typea, lda, stridea, (void *)b, typeb, ldb, strideb, &beta,
-		(void *)c, typec, ldc, stridec, batches, compute, CUBLAS_GEMM_DEFAULT);
+static cublasStatus_t gemm_batched(cublasHandle_t h, int ta, int tb, int m, int n, int k, float alpha, uintptr_t a, int lda, long long stridea,
+		uintptr_t b, int ldb, long long strideb, float beta, uintptr_t c, int ldc, long long stridec, int batches) {
+	return cublasGemmStridedBatchedEx(h, ta, tb, m, n, k, &alpha, (void *)a, CUDA_R_32F, lda, stridea, (void *)b, CUDA_R_32F, ldb, strideb, &beta,
+		(void *)c, CUDA_R_32F, ldc, stridec, batches, CUBLAS_COMPUTE_32F_PEDANTIC, CUBLAS_GEMM_DEFAULT);
 }
 */
 import "C"
@@ -68,7 +62,7 @@ func (s Status) Error() string {
 
 // A BLASError is a call of cuBLAS that failed.
 type BLASError struct {
-	Call   string // cublasSgemm
+	Call   string // cublasGemmEx
 	Status Status
 }
 
@@ -118,49 +112,11 @@ func (b *BLAS) SetWorkspace(data cu.DevicePtr, bytes int64) error {
 	return checkBLAS("cublasSetWorkspace", C.set_workspace(b.handle, C.uintptr_t(data), C.size_t(bytes)))
 }
 
-// A MathMode says how SGEMM computes.
-type MathMode int
-
-// Pedantic is float32 throughout, in the algorithms of old; TF32 lets products be rounded to tf32 (10 bits of mantissa).
-const (
-	DefaultMath  MathMode = 0
-	PedanticMath MathMode = 2
-	TF32Math     MathMode = 3
-)
-
-// SetMathMode sets how SGEMM computes; Gemm says so itself.
-func (b *BLAS) SetMathMode(mode MathMode) error {
-	return checkBLAS("cublasSetMathMode", C.cublasSetMathMode(b.handle, C.int(mode)))
-}
-
-// A Type is that of a matrix's elements (cudaDataType).
-type Type int
-
-// The types of training.
-const (
-	Float32  Type = 0
-	Float16  Type = 2
-	BFloat16 Type = 14
-)
-
-// A Compute is the precision of a Gemm's products; sums are float32 (cublasComputeType_t).
-type Compute int
-
-// Products of float32 matrices can be rounded; those of 16-bit matrices are exact in float32.
-const (
-	Compute32F         Compute = 68
-	Compute32FPedantic Compute = 69
-	Compute32FFast16F  Compute = 74
-	Compute32FFast16BF Compute = 75
-	Compute32FFastTF32 Compute = 77
-)
-
 // A Matrix is row-major on the device.
 type Matrix struct {
 	Data       cu.DevicePtr
 	Stride     int   // elements from the start of a row to the start of the next, as stored
 	Transposed bool  // it is the transposed of what is stored that is multiplied; not for a result
-	Type       Type  // of the elements; SGEMM takes float32 only
 	Batch      int64 // elements from a matrix of a batch to the next; 0 uses one matrix for all
 }
 
@@ -169,38 +125,22 @@ type Product struct {
 	M, N, K     int
 	Alpha, Beta float32
 	A, B, C     Matrix
-	Compute     Compute // Gemm's
-	Batches     int     // Gemm's
+	Batches     int
 }
 
-// SGEMM is the product of float32 matrices, in the precision of SetMathMode (cublasSgemm).
-func (b *BLAS) SGEMM(p Product) error {
-	if p.A.Type != Float32 || p.B.Type != Float32 || p.C.Type != Float32 || p.Batches > 0 {
-		return fmt.Errorf("SGEMM: only for float32, without batches")
-	}
-	if err := p.valid(); err != nil || p.M == 0 || p.N == 0 {
-		return err
-	}
-	// Row-major C is column-major C', and C' = B' A': the operands change places, and each is transposed or not as it says.
-	return checkBLAS("cublasSgemm", C.sgemm(b.handle, p.B.operation(), p.A.operation(), C.int(p.N), C.int(p.M), C.int(p.K),
-		C.float(p.Alpha), p.B.data(), C.int(p.B.Stride), p.A.data(), C.int(p.A.Stride),
-		C.float(p.Beta), p.C.data(), C.int(p.C.Stride)))
-}
-
-// Gemm is the product of matrices of types that may differ (cublasGemmEx, cublasGemmStridedBatchedEx).
+// Gemm is the product of float32 matrices, in float32 throughout (cublasGemmEx, cublasGemmStridedBatchedEx with CUBLAS_COMPUTE_32F_PEDANTIC).
 func (b *BLAS) Gemm(p Product) error {
 	if err := p.valid(); err != nil || p.M == 0 || p.N == 0 {
 		return err
 	}
+	// Row-major C is column-major C', and C' = B' A': the operands change places, and each is transposed or not as it says.
 	if p.Batches > 0 {
 		return checkBLAS("cublasGemmStridedBatchedEx", C.gemm_batched(b.handle, p.B.operation(), p.A.operation(), C.int(p.N), C.int(p.M), C.int(p.K),
-			C.float(p.Alpha), p.B.data(), C.int(p.B.Type), C.int(p.B.Stride), C.longlong(p.B.Batch),
-			p.A.data(), C.int(p.A.Type), C.int(p.A.Stride), C.longlong(p.A.Batch),
-			C.float(p.Beta), p.C.data(), C.int(p.C.Type), C.int(p.C.Stride), C.longlong(p.C.Batch), C.int(p.Batches), C.int(p.Compute)))
+			C.float(p.Alpha), p.B.data(), C.int(p.B.Stride), C.longlong(p.B.Batch), p.A.data(), C.int(p.A.Stride), C.longlong(p.A.Batch),
+			C.float(p.Beta), p.C.data(), C.int(p.C.Stride), C.longlong(p.C.Batch), C.int(p.Batches)))
 	}
-	return checkBLAS("cublasGemmEx", C.gemm_ex(b.handle, p.B.operation(), p.A.operation(), C.int(p.N), C.int(p.M), C.int(p.K),
-		C.float(p.Alpha), p.B.data(), C.int(p.B.Type), C.int(p.B.Stride), p.A.data(), C.int(p.A.Type), C.int(p.A.Stride),
-		C.float(p.Beta), p.C.data(), C.int(p.C.Type), C.int(p.C.Stride), C.int(p.Compute)))
+	return checkBLAS("cublasGemmEx", C.gemm(b.handle, p.B.operation(), p.A.operation(), C.int(p.N), C.int(p.M), C.int(p.K),
+		C.float(p.Alpha), p.B.data(), C.int(p.B.Stride), p.A.data(), C.int(p.A.Stride), C.float(p.Beta), p.C.data(), C.int(p.C.Stride)))
 }
 
 func (m Matrix) data() C.uintptr_t { return C.uintptr_t(m.Data) }

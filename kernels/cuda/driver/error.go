@@ -47,13 +47,8 @@ type Result int
 const (
 	InvalidValue             Result = 1
 	OutOfMemory              Result = 2
-	NotInitialized           Result = 3
 	Deinitialized            Result = 4
-	StubLibrary              Result = 34
-	NoDevice                 Result = 100
-	InvalidDevice            Result = 101
 	InvalidContext           Result = 201
-	NoBinary                 Result = 209
 	ECCUncorrectable         Result = 214
 	NVLinkUncorrectable      Result = 220
 	Contained                Result = 226

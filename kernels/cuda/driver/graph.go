@@ -13,26 +13,16 @@ import (
 	"gorgonia.org/cu"
 )
 
-// A CaptureMode says which calls fail while a stream is captured, beside those that wait for it.
-type CaptureMode int
-
-// With Global, calls that could disturb a capture (an allocation) fail in every thread; with ThreadLocal in the capturing one, which finds an
-// allocation that slipped into a step; with Relaxed nowhere.
-const (
-	Global CaptureMode = iota
-	ThreadLocal
-	Relaxed
-)
-
 // A Graph is the work that was captured, to be launched as one.
 type Graph struct{ exec C.CUgraphExec }
 
 // Capture records what record puts into the stream, without running it, and returns it as a graph that is ready to be launched. The graph
-// keeps addresses, not contents: memory that it uses must stay where it is. The stream must not be the default one. The error of record ends
-// the capture and is returned.
-func Capture(s cu.Stream, mode CaptureMode, record func() error) (*Graph, error) {
+// keeps addresses, not contents: memory that it uses must stay where it is. The stream must not be the default one. A call of this
+// thread that could disturb the capture fails, which finds an allocation that slipped into a step. The error of record ends the capture and is
+// returned.
+func Capture(s cu.Stream, record func() error) (*Graph, error) {
 	stream := C.CUstream(unsafe.Pointer(s.C()))
-	if err := check("cuStreamBeginCapture", C.cuStreamBeginCapture_v2(stream, C.int(mode))); err != nil {
+	if err := check("cuStreamBeginCapture", C.cuStreamBeginCapture_v2(stream, C.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)); err != nil {
 		return nil, err
 	}
 	captured, err := captureInto(stream, record)

@@ -7,23 +7,14 @@ import "C"
 
 import "unsafe"
 
-// A HostFlag says what pinned memory is for.
-type HostFlag uint
-
-// Portable memory is pinned for every context; WriteCombined is written by the CPU and read by the GPU only: reading it is very slow.
-const (
-	Portable      HostFlag = 1
-	WriteCombined HostFlag = 4
-)
-
-// AllocHost returns pinned host memory: copies between it and the device are asynchronous, and about twice as fast. It is the driver's, not the
+// AllocHost returns host memory that is pinned for every context: copies between it and the device are asynchronous, and about twice as fast. It is the driver's, not the
 // garbage collector's: free it with FreeHost, with the slice that was returned, once nothing uses it.
-func AllocHost(bytes int, flags HostFlag) ([]byte, error) {
+func AllocHost(bytes int) ([]byte, error) {
 	if bytes <= 0 {
 		return nil, &Error{Call: "cuMemHostAlloc", Code: InvalidValue}
 	}
 	var data unsafe.Pointer
-	if code := Result(C.cuMemHostAlloc(&data, C.size_t(bytes), C.unsigned(flags))); code != 0 {
+	if code := Result(C.cuMemHostAlloc(&data, C.size_t(bytes), C.CU_MEMHOSTALLOC_PORTABLE)); code != 0 {
 		err := &Error{Call: "cuMemHostAlloc", Code: code}
 		if code == OutOfMemory { // the host's
 			err.meaning = "the host has not enough memory that can be pinned"

@@ -64,21 +64,21 @@ func inProcess(t *testing.T, name string, env ...string) string {
 func compile(t *testing.T, source, library string, macros ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), library)
-	args := append([]string{"-shared", "-fPIC", "-O1", "-o", path, filepath.Join("testdata", source)}, macros...)
-	if out, err := exec.Command(compiler(t), args...).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	cc(t, append([]string{"-shared", "-fPIC", "-O1", "-o", path, filepath.Join("testdata", source)}, macros...)...)
 	return path
 }
 
-// compiler is what cgo compiled this test with.
-func compiler(t *testing.T) string {
+// cc runs what cgo compiled this test with: a command with its options, as "ccache gcc".
+func cc(t *testing.T, args ...string) {
 	t.Helper()
 	out, err := exec.Command("go", "env", "CC").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.TrimSpace(string(out))
+	command := append(strings.Fields(string(out)), args...)
+	if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 }
 
 func wants(t *testing.T, got string, parts ...string) {

@@ -4,7 +4,6 @@ package driver
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -88,14 +87,8 @@ func TestBLASOfAWheel(t *testing.T) {
 	venv := t.TempDir()
 	cublas := file(t, venv, "lib/python3.11/site-packages/nvidia/cublas/lib/libcublas.so.12")
 	lt := filepath.Join(filepath.Dir(cublas), "libcublasLt.so.12")
-	for _, args := range [][]string{
-		{"-shared", "-fPIC", "-Wl,-soname,libcublasLt.so.12", "-o", lt, "-x", "c", os.DevNull},
-		{"-shared", "-fPIC", "-Wl,-soname,libcublas.so.12", "-o", cublas, "testdata/cublas.c", "-Wl,--no-as-needed", lt},
-	} {
-		if out, err := exec.Command(compiler(t), args...).CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-	}
+	cc(t, "-shared", "-fPIC", "-Wl,-soname,libcublasLt.so.12", "-o", lt, "-x", "c", os.DevNull)
+	cc(t, "-shared", "-fPIC", "-Wl,-soname,libcublas.so.12", "-o", cublas, "testdata/cublas.c", "-Wl,--no-as-needed", lt)
 	got := inProcess(t, "inspect", driver, "VIRTUAL_ENV="+venv)
 	if !strings.Contains(got, "libcublas: "+cublas) && !strings.Contains(got, "libcublas: no ") {
 		t.Skip("this machine has a cuBLAS, which comes first")

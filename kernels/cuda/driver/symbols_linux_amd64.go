@@ -285,7 +285,6 @@ var cublasSymbols = [...]string{
 	"cublasScopy_v2",
 	"cublasSdgmm",
 	"cublasSdot_v2",
-	"cublasSetMathMode",
 	"cublasSetStream_v2",
 	"cublasSetWorkspace_v2",
 	"cublasSgbmv_v2",

@@ -30,27 +30,6 @@ func TestImagesAreCurrent(t *testing.T) {
 	}
 }
 
-// Every kernel is there for the GPUs of which there is machine code.
-func TestEveryKernelIsCompiled(t *testing.T) {
-	m, err := Read(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, i := range m.Images {
-		on := map[string][]string{}
-		for _, k := range i.Kernels {
-			on[k.Name] = append(on[k.Name], k.Architecture)
-		}
-		for kernel, architectures := range on {
-			for _, want := range []string{"sm_80", "sm_90"} {
-				if !slices.Contains(architectures, want) {
-					t.Errorf("%s.cu: %s is not compiled for %s", i.Name, kernel, want)
-				}
-			}
-		}
-	}
-}
-
 func TestManifest(t *testing.T) {
 	m := &Manifest{Compiler: "11.8.89", Flags: "-a -b c", Targets: "sm_80", Images: []Image{
 		{Name: "a", Hash: "0a", Sources: []Source{{"a.cu", "01"}, {"b.h", "02"}}, Kernels: []Kernel{{"k", "sm_80", 1, 2, 3, 4, 5}}},

@@ -29,7 +29,7 @@ import (
 )
 
 // An Emulator is the emulated driver that package driver has open.
-type Emulator struct{ fail, calls, errors, lastError, checked, live, seed unsafe.Pointer }
+type Emulator struct{ fail, calls, errors, lastError, live, seed unsafe.Pointer }
 
 // Open finds it. It is an error where there is no driver, and where it is a GPU's.
 func Open() (*Emulator, error) {
@@ -44,7 +44,7 @@ func Open() (*Emulator, error) {
 	}
 	e := &Emulator{}
 	for name, function := range map[string]*unsafe.Pointer{
-		"cuemuFail": &e.fail, "cuemuCalls": &e.calls, "cuemuErrors": &e.errors, "cuemuLastError": &e.lastError, "cuemuChecked": &e.checked, "cuemuLive": &e.live, "cuemuSeed": &e.seed,
+		"cuemuFail": &e.fail, "cuemuCalls": &e.calls, "cuemuErrors": &e.errors, "cuemuLastError": &e.lastError, "cuemuLive": &e.live, "cuemuSeed": &e.seed,
 	} {
 		c := C.CString(name)
 		*function = C.find(library, c)
@@ -68,9 +68,6 @@ func (e *Emulator) Calls() int { return int(C.call_int(e.calls)) }
 // Errors counts what the emulator found wrong, and LastError is its last report.
 func (e *Emulator) Errors() int       { return int(C.call_int(e.errors)) }
 func (e *Emulator) LastError() string { return C.GoString(C.call_text(e.lastError)) }
-
-// Checked tells the checked build.
-func (e *Emulator) Checked() bool { return C.call_int(e.checked) != 0 }
 
 // Kinds are what Live counts.
 var Kinds = []string{"memory", "host", "stream", "event", "graph", "exec", "module", "context", "blas"}
@@ -96,11 +93,4 @@ func CallIn(err error) string {
 		return m[1]
 	}
 	return ""
-}
-
-// GivesBack is the kind, of Kinds, that a call gives back, and that is therefore left where it fails; empty for other calls. Memory goes with
-// its context.
-func GivesBack(call string) string {
-	return map[string]string{"cuMemFreeHost": "host", "cuGraphDestroy": "graph", "cuGraphExecDestroy": "exec", "cuModuleUnload": "module",
-		"cuEventDestroy": "event", "cublasDestroy": "blas", "cuStreamDestroy": "stream", "cuCtxDestroy": "context"}[call]
 }
