@@ -221,6 +221,7 @@ func TestBLAS(t *testing.T) {
 
 // cu/blas calls the library that OpenBLAS found. Its headers come with a whole toolkit only, so the program is no part of the module's packages.
 func TestCUBLASCallsTheLibrary(t *testing.T) {
+	compiler(t)
 	program := filepath.Join(t.TempDir(), "cublas")
 	out, err := exec.Command("go", "build", "-tags", "gpu", "-o", program, "./testdata/cublas").CombinedOutput()
 	if strings.Contains(string(out), "cublas_v2.h: No such file") || strings.Contains(string(out), "'cublas_v2.h' file not found") {
