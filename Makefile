@@ -9,13 +9,14 @@
 # With CUDA, on linux/amd64 with a C compiler (kernels/cuda/toolkit says which toolkit is used):
 #
 # make gpu            bin/trainer with the CUDA device; it needs no NVIDIA library to start
-# make test-gpu       what needs the tag gpu, on an emulated GPU, which is built first
+# make test-gpu       what needs the tag gpu, on an emulated GPU, which is built first: g++ 12 or later, addr2line, a processor with AVX2
+# make test-on-gpu    the same on this machine's GPU; SANITIZE=1: with compute-sanitizer too (kernels/cuda/test-on-gpu)
 # make images         the compiled kernels again, of the .cu files that were changed, by nvcc of CUDA 11.8 (kernels/cuda/toolkit fetch 11.8)
 # make cuda-toolkit   NVIDIA's compiler and headers into .cuda, for where there are none
 
 STATICCHECK := $(shell sed -n 's/^staticcheck=\([^ ]*\).*/\1/p' .ci/run)
 
-.PHONY: build test race bench lint gen ci clean gpu test-gpu images cuda-toolkit
+.PHONY: build test race bench lint gen ci clean gpu test-gpu test-on-gpu images cuda-toolkit
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
 
@@ -40,10 +41,14 @@ ci:
 	.ci/run
 
 gpu:
-	flags=$$(kernels/cuda/toolkit cflags) && CGO_ENABLED=1 CGO_CFLAGS=$$flags go build -tags gpu -trimpath -o bin/ ./cmd/...
+	flags=$$(kernels/cuda/toolkit cflags) && go test ./kernels/cuda/images && CGO_ENABLED=1 CGO_CFLAGS=$$flags go build -tags gpu -trimpath -o bin/ ./cmd/...
 
 test-gpu:
 	kernels/cuda/test-emulated
+
+test-on-gpu:
+	kernels/cuda/build-tests bin/tests
+	kernels/cuda/test-on-gpu bin/tests
 
 images:
 	go run ./kernels/cuda/images/compile

@@ -2,7 +2,7 @@ package kernels
 
 import "math"
 
-// Similarity says how the batch x N logits of the contrastive kernels are formed. They are never stored as a whole.
+// Similarity says how the batch x N logits of the contrastive kernels are formed. A kernel forms them in tiles.
 //
 //	s_bn = Scale · <x_b, y_n> + bias_n,  -Inf for an excluded (b, n)
 //

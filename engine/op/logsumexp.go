@@ -144,7 +144,7 @@ func (d logSumExpGradDef) Expand(in []*Node) []*Node {
 	return out
 }
 
-// LogSumExp is lse_b = ln Σ_n e^(s_bn) over rows x [B, d] and y [N, d]; the B x N logits are never stored. Output [B].
+// LogSumExp is lse_b = ln Σ_n e^(s_bn) over rows x [B, d] and y [N, d]; the B x N logits are no node. Output [B].
 func LogSumExp(x, y *Node, s Similarity) *Node {
 	if s.Scale == 0 || math.IsNaN(s.Scale) || math.IsInf(s.Scale, 0) {
 		panic(&Error{fmt.Errorf("LogSumExp: a scale of %g: is the temperature 0 or infinite?", s.Scale)})

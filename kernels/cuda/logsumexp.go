@@ -9,13 +9,13 @@ import (
 // The contrastive kernels: s_bn = Scale <x_b, y_n> + bias_n; lse_b = ln of the sum over n of e^(s_bn); its derivative
 // p_bn = g_b e^(s_bn - lse_b), dX = Scale P Y, dY = Scale P' X, dbias_n = sum over b of p_bn.
 //
-// The logits [B, N] are formed by cuBLAS, a tile [r, t] at a time, in scratch that stays in the L2 cache; kernels of logsumexp.cu fold a tile
+// The logits [B, N] are formed by cuBLAS, a tile [r, t] at a time, in scratch of at most 20 MiB; kernels of logsumexp.cu fold a tile
 // into the sums of its rows, and turn it into P in place, for the two products of the gradient.
 //
 // Tiles are of whole rows where N allows (up to 81,920): lse is then known when the tile is, and LogSumExpWithGrad turns the very tile into P: 3
 // products, 6 B N d FLOPs. With wider tables it forms the logits twice, 8 B N d, as LogSumExp (2) and LogSumExpGrad (6) do. Summing e^s y_n in
 // the first pass instead, which needs a bound of the logits, also comes to 4 products and would write the tile in both passes. Beside the products
-// a logit is read once for its sum (4 bytes of the L2) and read and written once for P (8).
+// a logit is read once for its sum (4 bytes) and read and written once for P (8).
 //
 // Every logit is formed, those of absent rows and columns too: how many there are is known on the device only.
 
@@ -26,7 +26,7 @@ type tiling struct {
 }
 
 // inL2 are tiles of up to 20 MiB: 128 rows of a batch against the 38,048 items of yelp2018. An H100 has 50 MB of L2, an A100 40, and Y and dY
-// want to be there too. 64 rows are what cuBLAS's smaller kernels take at a time.
+// want to be there too. (A V100 has 6 and a T4 4: there a tile goes through memory.) 64 rows are what cuBLAS's smaller kernels take at a time.
 var inL2 = tiling{logits: 5 << 20, grain: 64}
 
 func (c *call) logSumExp(k kernels.LogSumExp)                 { c.overTiles(k, inL2) }

@@ -47,7 +47,7 @@ type Candidates struct {
 //	Σ_b w_b ( ln Σ_n e^(<x_b, y_n>/tau) - <x_b, p_b>/tau )
 //
 // x [B, d] anchors and p [B, d] positives, of unit length; the positive is one of the candidates, so it is in the denominator. Anchors of
-// weight 0 cost nothing. The B x N similarities are never stored.
+// weight 0 cost nothing. The B x N similarities are no node.
 //
 // Both published forms are this one: SGL's logsumexp((s - s_pos)/tau), summed, over all nodes; and SimGCL's -log(e^(s_pos/tau) / Σ
 // e^(s/tau)), averaged, in the batch. They differ in weights and candidates only.

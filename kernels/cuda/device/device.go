@@ -98,7 +98,7 @@ func first(gpus []driver.Device, open func(driver.Device) (*Device, error)) (*De
 			}
 			err = failed
 		} else {
-			err = fmt.Errorf("%s: %w", label(g), err)
+			err = fmt.Errorf("%s: %w", g.Label(), err)
 		}
 		if all == nil {
 			all = err
@@ -128,7 +128,7 @@ func openOn(gpu driver.Device) (*Device, error) {
 	}
 	go d.serve(d.jobs)
 	if err := d.do(d.open); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", label(gpu), err), d.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", gpu.Label(), err), d.Close())
 	}
 	return d, nil
 }
@@ -143,23 +143,16 @@ func find(index int) (driver.Device, error) {
 	for _, g := range gpus {
 		switch {
 		case g.Index == index && g.Err != nil:
-			return g, fmt.Errorf("%s: %w", label(g), g.Err)
+			return g, fmt.Errorf("%s: %w", g.Label(), g.Err)
 		case g.Index == index:
 			return g, nil
 		}
-		names = append(names, fmt.Sprintf("%d (%s)", g.Index, g.Name))
+		names = append(names, g.Label())
 	}
 	if err := driver.Available(); err != nil {
 		return driver.Device{}, err
 	}
 	return driver.Device{}, fmt.Errorf("there is no GPU %d: the driver shows %s", index, strings.Join(names, ", "))
-}
-
-func label(g driver.Device) string {
-	if g.Name == "" {
-		return fmt.Sprintf("GPU %d", g.Index)
-	}
-	return fmt.Sprintf("GPU %d (%s)", g.Index, g.Name)
 }
 
 func (d *Device) serve(jobs <-chan func() error) {

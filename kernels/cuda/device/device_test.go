@@ -252,10 +252,10 @@ func TestLaunchesAreHeldAgainstTheirKernels(t *testing.T) {
 		change func(l *cuda.Launch)
 		want   string
 	}{
-		"one too few":    {func(l *cuda.Launch) { l.Args = l.Args[1:] }, "the kernel takes 7 parameters of [8 4 8 4 8 8 8] bytes, the launch has 6"},
+		"one too few":    {func(l *cuda.Launch) { l.Args = l.Args[1:] }, "the kernel takes 7 parameters of [8 4 8 4 8 8 8] bytes, the launch has 6 of [8 4 4 8 8 8]: make images after a change of a .cu"},
 		"one too many":   {func(l *cuda.Launch) { l.Args = append(l.Args, l.Args[0]) }, "the launch has 8"},
 		"another size":   {func(l *cuda.Launch) { l.Args[0].Size = 4 }, "the launch has 7 of [8 4 4 4 8 8 8]"},
-		"no such kernel": {func(l *cuda.Launch) { l.Kernel = "gather5" }, "gather5<<<[1 1 1], 256, 0>>>: cuModuleGetFunction: CUDA_ERROR_NOT_FOUND (500)"},
+		"no such kernel": {func(l *cuda.Launch) { l.Kernel = "gather5" }, "gather5<<<[1 1 1], 256, 0>>>: cuModuleGetFunction: CUDA_ERROR_NOT_FOUND (500): the driver or the image has nothing of this name: make images after a change of a .cu"},
 		"shared memory":  {func(l *cuda.Launch) { l.Shared = 1 << 20 }, "1048576 bytes of shared memory: cuFuncSetAttribute: CUDA_ERROR_INVALID_VALUE"},
 		"a large block":  {func(l *cuda.Launch) { l.Block = 2048 }, "gather4<<<[1 1 1], 2048, 0>>>: a block of 2048 threads: the kernel is compiled for "},
 		"no block":       {func(l *cuda.Launch) { l.Block = 0 }, "cuLaunchKernel: CUDA_ERROR_INVALID_VALUE"},
@@ -362,7 +362,7 @@ func TestOpenTriesEveryGPU(t *testing.T) {
 	open := func(g driver.Device) (*Device, error) {
 		tried = append(tried, g.Index)
 		if g.Name == "busy" {
-			return nil, fmt.Errorf("%s: %w", label(g), busy)
+			return nil, fmt.Errorf("%s: %w", g.Label(), busy)
 		}
 		return &Device{About: About{Device: g}}, nil
 	}
@@ -407,7 +407,7 @@ func TestOpenRunsAKernel(t *testing.T) {
 
 func TestOpenChooses(t *testing.T) {
 	open(t).Close()
-	if _, err := Open(77); err == nil || !strings.Contains(err.Error(), "there is no GPU 77: the driver shows 0 (") {
+	if _, err := Open(77); err == nil || !strings.Contains(err.Error(), "there is no GPU 77: the driver shows GPU 0 (") {
 		t.Errorf("the error is %v", err)
 	}
 	d, err := Open(Any)

@@ -52,7 +52,8 @@ func (d *Device) bind(s cuda.Step, mark uint32) (step, error) {
 		given = append(given, a.Size)
 	}
 	if f.parameters != nil && !slices.Equal(given, f.parameters) {
-		return step{}, fmt.Errorf("the kernel takes %d parameters of %v bytes, the launch has %d of %v", len(f.parameters), f.parameters, len(given), given)
+		return step{}, fmt.Errorf("the kernel takes %d parameters of %v bytes, the launch has %d of %v: make images after a change of a .cu",
+			len(f.parameters), f.parameters, len(given), given)
 	}
 	if l.Block > f.threads {
 		return step{}, fmt.Errorf("a block of %d threads: the kernel is compiled for %d at most", l.Block, f.threads)
@@ -80,8 +81,11 @@ func (d *Device) function(name string) (*function, error) {
 		return nil, err
 	}
 	found, err := module.Function(name)
+	if err = driver.Call("cuModuleGetFunction", err); errors.Is(err, driver.NotFound) {
+		err = fmt.Errorf("%w: make images after a change of a .cu", err)
+	}
 	if err != nil {
-		return nil, driver.Call("cuModuleGetFunction", err)
+		return nil, err
 	}
 	sizes, err := driver.Parameters(found)
 	if err != nil && !errors.Is(err, driver.NotFound) { // the driver is older than the question

@@ -25,6 +25,14 @@ type Device struct {
 	Err        error   // why nearfar cannot use it
 }
 
+// Label is what messages call a GPU. One that the driver could not ask has no name.
+func (d Device) Label() string {
+	if d.Name == "" {
+		return fmt.Sprintf("GPU %d", d.Index)
+	}
+	return fmt.Sprintf("GPU %d (%s)", d.Index, d.Name)
+}
+
 // Devices returns the GPUs that the driver shows, those that nearfar cannot use included. They are in the driver's order, which
 // CUDA_VISIBLE_DEVICES can change.
 func Devices() ([]Device, error) {
@@ -80,7 +88,7 @@ func Available() error {
 		if d.Err == nil {
 			return nil
 		}
-		reasons = append(reasons, fmt.Sprintf("GPU %d (%s): %v", d.Index, d.Name, d.Err))
+		reasons = append(reasons, fmt.Sprintf("%s: %v", d.Label(), d.Err))
 	}
 	if len(reasons) > 0 {
 		return fmt.Errorf("no GPU that can be used: %s", strings.Join(reasons, "; "))
@@ -96,7 +104,7 @@ type Report struct {
 	Module       string // the kernel's part of the driver, in its own words; empty where it is not loaded
 	Driver, BLAS Library
 	Devices      []Device
-	Err          error // why none of them can be used, as Available says it
+	Err          error // why none of them is used: what Available says, or that there is no cuBLAS
 }
 
 // Inspect opens both libraries and reports on them and on the GPUs.
@@ -107,6 +115,9 @@ func Inspect() Report {
 		return r
 	}
 	r.BLAS = *openBLAS()
+	if r.Err == nil {
+		r.Err = r.BLAS.Err
+	}
 	r.Devices, _ = Devices() // its error is in r.Err
 	return r
 }
@@ -148,7 +159,10 @@ func (r Report) String() string {
 		}
 	}
 	for _, d := range r.Devices {
-		fmt.Fprintf(&b, "GPU %d: %s, compute capability %v, %.1f GiB", d.Index, d.Name, d.Capability, float64(d.Memory)/(1<<30))
+		b.WriteString(d.Label())
+		if d.Capability != (Version{}) {
+			fmt.Fprintf(&b, ", compute capability %v, %.1f GiB", d.Capability, float64(d.Memory)/(1<<30))
+		}
 		if d.Err != nil {
 			fmt.Fprintf(&b, ": %v", d.Err)
 		}

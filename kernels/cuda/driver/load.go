@@ -145,7 +145,7 @@ func loadCUDA(getenv func(string) string) *Library {
 	}
 	lib.Err = failed
 	if failed == nil {
-		lib.Err = lib.notFound("libcuda.so.1", "NVIDIA's driver", driverVariable)
+		lib.Err = lib.notFound("libcuda.so.1", "NVIDIA's driver", driverVariable, "install it")
 	}
 	return lib
 }
@@ -204,7 +204,8 @@ func loadBLAS(getenv func(string) string) *Library {
 		}
 		return lib
 	}
-	lib.Err = lib.notFound("libcublas.so."+majors(driver.Major), "cuBLAS", blasVariable)
+	lib.Err = lib.notFound("libcublas.so."+majors(driver.Major), "cuBLAS", blasVariable,
+		fmt.Sprintf("pip install '%s' in an active venv", blasWheel(driver.Major)))
 	return lib
 }
 
@@ -254,8 +255,8 @@ func (lib *Library) use(handle unsafe.Pointer, table *unsafe.Pointer, symbols []
 	}
 }
 
-// notFound is the error where no place had the library. Where the variable is set, it names the only place.
-func (lib *Library) notFound(name, what, variable string) error {
+// notFound is the error where no place had the library, and what to do. Where the variable is set, it names the only place.
+func (lib *Library) notFound(name, what, variable, remedy string) error {
 	var places []string
 	for _, a := range lib.Tried {
 		if a.From == variable {
@@ -263,5 +264,6 @@ func (lib *Library) notFound(name, what, variable string) error {
 		}
 		places = append(places, fmt.Sprintf("%s (%s): %v", a.Path, a.From, a.Err))
 	}
-	return fmt.Errorf("no %s: %s is not installed, or not where it is looked for: %s", name, what, strings.Join(places, "; "))
+	return fmt.Errorf("no %s: %s is not installed, or not where it is looked for: %s, or set %s to its file or folder; tried %s",
+		name, what, remedy, variable, strings.Join(places, "; "))
 }

@@ -5,6 +5,7 @@ package driver
 import (
 	"bytes"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -68,14 +69,20 @@ func compile(t *testing.T, source, library string, macros ...string) string {
 	return path
 }
 
-// cc runs what cgo compiled this test with: a command with its options, as "ccache gcc".
+// cc runs what cgo compiled this test with: a command with its options, as "ccache gcc". A machine with a GPU need not have it, nor Go.
 func cc(t *testing.T, args ...string) {
 	t.Helper()
 	out, err := exec.Command("go", "env", "CC").Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Skip(err)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	command := append(strings.Fields(string(out)), args...)
+	if _, err := exec.LookPath(command[0]); err != nil {
+		t.Skip(err)
+	}
 	if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -186,6 +193,7 @@ func TestWithoutDriver(t *testing.T) {
 }
 
 func TestDrivers(t *testing.T) {
+	cublas := compile(t, "cublas.c", "libcublas.so.12")
 	for _, c := range []struct {
 		name   string
 		macros []string
@@ -194,10 +202,13 @@ func TestDrivers(t *testing.T) {
 	}{
 		{"no devices", []string{"-DCOUNT=0"}, nil, []string{"version 12.4", "in use", "no GPU is used: the driver (", ") shows no GPU\n"}},
 		{"hidden devices", []string{"-DCOUNT=0"}, []string{"CUDA_VISIBLE_DEVICES="}, []string{`no GPU is used: the driver shows no GPU: CUDA_VISIBLE_DEVICES is ""`}},
-		{"one device", nil, nil, []string{"GPU 0: Fake GPU, compute capability 8.0, 16.0 GiB\n", "  lacks cuArray3DCreate_v2, ", " more functions\n"}},
+		{"one device", nil, nil, []string{"GPU 0 (Fake GPU), compute capability 8.0, 16.0 GiB\n", "  lacks cuArray3DCreate_v2, ", " more functions\n"}},
 		{"an old device", []string{"-DMAJOR=3"}, nil, []string{
-			"GPU 0: Fake GPU, compute capability 3.0, 16.0 GiB: too old: ",
+			"GPU 0 (Fake GPU), compute capability 3.0, 16.0 GiB: too old: ",
 			"no GPU is used: no GPU that can be used: GPU 0 (Fake GPU): too old: its compute capability is 3.0, the kernels need 7.0\n"}},
+		{"a device that does not answer", []string{"-DMUTE"}, nil, []string{
+			"\nGPU 0: cuDeviceTotalMem: CUDA_ERROR_UNKNOWN (999)",
+			"no GPU is used: no GPU that can be used: GPU 0: cuDeviceTotalMem: CUDA_ERROR_UNKNOWN (999)"}},
 		{"no device by cuInit", []string{"-DINIT=100"}, nil, []string{"cuInit: CUDA_ERROR_NO_DEVICE (100): the driver finds no GPU"}},
 		{"a stub", []string{"-DINIT=34"}, nil, []string{"cuInit: CUDA_ERROR_STUB_LIBRARY (34): "}},
 		{"a module of another version", []string{"-DINIT=803"}, nil, []string{"cuInit: CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803): "}},
@@ -206,7 +217,7 @@ func TestDrivers(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fake := compile(t, "cuda.c", "libcuda.so.1", c.macros...)
-			got := inProcess(t, "inspect", append(c.env, driverVariable+"="+fake)...)
+			got := inProcess(t, "inspect", append(c.env, driverVariable+"="+fake, blasVariable+"="+cublas)...)
 			wants(t, got, c.want...)
 			if c.name != "one device" {
 				wants(t, got, "no GPU is used: ")
@@ -235,7 +246,7 @@ func TestDriverOfLibraryPath(t *testing.T) {
 	if Open() == nil {
 		t.Skip("this machine has a driver, which comes first")
 	}
-	wants(t, got, "tried libcuda.so.1 (library path): cuInit: CUDA_ERROR_NO_DEVICE", "tried "+compat+" (CUDA_PATH): in use", "GPU 0: Fake GPU")
+	wants(t, got, "tried libcuda.so.1 (library path): cuInit: CUDA_ERROR_NO_DEVICE", "tried "+compat+" (CUDA_PATH): in use", "GPU 0 (Fake GPU)")
 }
 
 func TestCUCallsTheDriver(t *testing.T) {

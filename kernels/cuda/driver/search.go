@@ -161,3 +161,11 @@ func majors(driver int) string {
 	}
 	return strings.Join(s, " or ")
 }
+
+// blasWheel is what pip is asked for the newest cuBLAS that a driver runs. In an active venv (VIRTUAL_ENV) or conda environment blasPlaces finds it.
+func blasWheel(driver int) string {
+	if major := min(driver, newestBLAS); major < 13 {
+		return fmt.Sprintf("nvidia-cublas-cu%d", major)
+	}
+	return fmt.Sprintf("nvidia-cublas==%d.*", newestBLAS)
+}

@@ -93,7 +93,7 @@ func TestBLASOfAWheel(t *testing.T) {
 	if !strings.Contains(got, "libcublas: "+cublas) && !strings.Contains(got, "libcublas: no ") {
 		t.Skip("this machine has a cuBLAS, which comes first")
 	}
-	wants(t, got, "libcublas: "+cublas+", version 12.4.5\n", "tried "+cublas+" (Python wheel): in use\n", "GPU 0: Fake GPU")
+	wants(t, got, "libcublas: "+cublas+", version 12.4.5\n", "tried "+cublas+" (Python wheel): in use\n", "GPU 0 (Fake GPU)")
 
 	newer := file(t, venv, "lib/python3.11/site-packages/nvidia/cu13/lib/libcublas.so.13")
 	wants(t, inProcess(t, "inspect", driver, "VIRTUAL_ENV="+venv),
@@ -103,6 +103,18 @@ func TestBLASOfAWheel(t *testing.T) {
 		t.Fatal(err)
 	}
 	wants(t, inProcess(t, "inspect", driver, "VIRTUAL_ENV="+venv), "libcublasLt.so.12: cannot open shared object file", "libcublas: no libcublas.so.12 or 11: ")
+}
+
+// Without a cuBLAS no GPU is used, and the reason is what to install: the newest that the driver runs, where blasPlaces finds it.
+func TestWithoutBLAS(t *testing.T) {
+	for version, wheel := range map[string]string{"11080": "nvidia-cublas-cu11", "12040": "nvidia-cublas-cu12", "13050": "nvidia-cublas==13.*", "14000": "nvidia-cublas==13.*"} {
+		got := inProcess(t, "inspect", driverVariable+"="+compile(t, "cuda.c", "libcuda.so.1", "-DVERSION="+version))
+		if !strings.Contains(got, "libcublas: no ") {
+			t.Skip("this machine has a cuBLAS")
+		}
+		_, reason, _ := strings.Cut(got, "no GPU is used: no libcublas.so.")
+		wants(t, reason, ": pip install '"+wheel+"' in an active venv, or set "+blasVariable+" to its file or folder; tried libcublas.so.")
+	}
 }
 
 // The variable names the only cuBLAS, and what is wrong with it is said.

@@ -1,6 +1,6 @@
 // A driver for the tests of package driver: device memory is host memory, and a captured graph counts how often it is launched. The macros
 // say what it is like: INIT, the result of cuInit; VERSION; COUNT, devices; MAJOR, their compute capability; OLD leaves out a function that
-// CUDA 12.8 renamed.
+// CUDA 12.8 renamed; MUTE, whose devices do not tell their memory.
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,11 @@ int cuDriverGetVersion(int *v) { *v = VERSION; return 0; }
 int cuDeviceGetCount(int *n) { *n = COUNT; return 0; }
 int cuDeviceGet(int *d, int i) { *d = i; return i < COUNT ? 0 : 101; }
 int cuDeviceGetName(char *name, int n, int d) { (void)d; strncpy(name, "Fake GPU", n); return 0; }
+#ifdef MUTE
+int cuDeviceTotalMem_v2(size_t *n, int d) { (void)n, (void)d; return 999; }
+#else
 int cuDeviceTotalMem_v2(size_t *n, int d) { (void)d; *n = (size_t)16 << 30; return 0; }
+#endif
 int cuDeviceGetAttribute(int *v, int a, int d) { (void)d; *v = a == 75 ? MAJOR : 0; return 0; }
 int cuGetErrorName(int code, const char **name) { *name = code == 12345 ? "CUDA_ERROR_OF_THE_FUTURE" : 0; return *name ? 0 : 1; }
 
