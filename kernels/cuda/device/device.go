@@ -260,10 +260,10 @@ func (d *Device) openBLAS() (err error) {
 	}
 	one := func(i cuda.Ptr) driver.Matrix { return driver.Matrix{Data: cu.DevicePtr(operands + 4*i), Stride: 1} }
 	if err := d.blas.Gemm(driver.Product{M: 1, N: 1, K: 1, Alpha: 1, A: one(0), B: one(1), C: one(2), Batches: 1}); err != nil {
-		return fmt.Errorf("the first product: %w", err)
+		return fmt.Errorf("the first product: %w (%s)", err, driver.BLASLibrary())
 	}
 	if err := d.finish(); err != nil {
-		return fmt.Errorf("the first product: %w", err)
+		return fmt.Errorf("the first product: %w (%s)", err, driver.BLASLibrary())
 	}
 	return d.free(operands)
 }

@@ -42,7 +42,7 @@ const (
 )
 
 var statuses = map[Status]struct{ name, meaning string }{
-	1:  {"NOT_INITIALIZED", "cuBLAS is not open, or could not start on this GPU"},
+	1:  {"NOT_INITIALIZED", "cuBLAS is not open, or could not start on this GPU, perhaps for want of memory"},
 	3:  {"ALLOC_FAILED", "the device has not enough free memory for its workspace"},
 	7:  {"INVALID_VALUE", "a size or a leading dimension is out of range"},
 	8:  {"ARCH_MISMATCH", "this GPU cannot compute it"},
@@ -86,7 +86,7 @@ func NewBLAS() (*BLAS, error) {
 	}
 	b := new(BLAS)
 	if err := checkBLAS("cublasCreate", C.cublasCreate_v2(&b.handle)); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w (%s)", err, BLASLibrary())
 	}
 	return b, nil
 }

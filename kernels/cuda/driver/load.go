@@ -32,6 +32,7 @@ static void **cublas_table(void) { return nearfar_cublas; }
 static void enter(void **table, int at, void *function) { table[at] = function; }
 static CUresult call_init(void *init) { return ((CUresult (*)(unsigned))init)(0); }
 static CUresult call_version(void *function, int *version) { return ((CUresult (*)(int *))function)(version); }
+static int call_property(void *function, int part, int *value) { return ((int (*)(int, int *))function)(part, value); }
 static void *cuda_missing(void) { return nearfar_cuda_missing; }
 static void *cublas_missing(void) { return nearfar_cublas_missing; }
 */
@@ -101,6 +102,12 @@ func OpenBLAS() error {
 		return err
 	}
 	return openBLAS().Err
+}
+
+// BLASLibrary says which cuBLAS is in use, and how to use another, for errors that may be its fault.
+func BLASLibrary() string {
+	lib := openBLAS()
+	return fmt.Sprintf("cuBLAS %v is %s; %s names another", lib.Version, lib.File, blasVariable)
 }
 
 // BLASVersion is that of the cuBLAS in use, zero where there is none.
@@ -179,6 +186,8 @@ func loadBLAS(getenv func(string) string) *Library {
 		lib.Err = err
 		return lib
 	}
+	gpus, _ := Devices() // their errors are told by Available
+	var spare unsafe.Pointer
 	for _, p := range places {
 		if tooNew(p, driver.Major) {
 			lib.Tried = append(lib.Tried, Attempt{p.path, p.from, fmt.Errorf("newer than the driver, which is of CUDA %v", driver)})
@@ -195,18 +204,53 @@ func loadBLAS(getenv func(string) string) *Library {
 			lib.Tried[len(lib.Tried)-1].Err = errors.New("no cuBLAS: it has no cublasCreate_v2")
 			continue
 		}
-		lib.use(handle, C.cublas_table(), cublasSymbols[:], C.cublas_missing())
-		for i, part := range []*int{&lib.Version.Major, &lib.Version.Minor, &lib.Version.Patch} {
-			var value C.int
-			if C.cublasGetProperty(C.int(i), &value) == 0 {
-				*part = int(value)
+		if err := blasVersion(handle).runsOn(gpus); err != nil && p.from != blasVariable {
+			lib.Tried[len(lib.Tried)-1].Err = err
+			if spare == nil {
+				spare = handle
 			}
+			continue
 		}
-		return lib
+		return lib.useBLAS(handle)
+	}
+	if spare != nil { // it may do for another of the GPUs
+		return lib.useBLAS(spare)
 	}
 	lib.Err = lib.notFound("libcublas.so."+majors(driver.Major), "cuBLAS", blasVariable,
 		fmt.Sprintf("pip install '%s' in an active venv", blasWheel(driver.Major)))
 	return lib
+}
+
+func (lib *Library) useBLAS(handle unsafe.Pointer) *Library {
+	lib.use(handle, C.cublas_table(), cublasSymbols[:], C.cublas_missing())
+	lib.Version = blasVersion(handle)
+	return lib
+}
+
+// blasVersion asks a cuBLAS that is not in use yet.
+func blasVersion(handle unsafe.Pointer) (v Version) {
+	property := symbol(handle, "cublasGetProperty")
+	for i, part := range []*int{&v.Major, &v.Minor, &v.Patch} {
+		var value C.int
+		if property != nil && C.call_property(property, C.int(i), &value) == 0 {
+			*part = int(value)
+		}
+	}
+	return v
+}
+
+// runsOn says for which of the GPUs a cuBLAS has no code: 13 dropped those before compute capability 7.5, and 12.8 was the first to have Blackwell's.
+func (v Version) runsOn(gpus []Device) error {
+	for _, g := range gpus {
+		switch {
+		case g.Err != nil || v == Version{}:
+		case v.Major >= 13 && g.Capability.less(Version{7, 5, 0}):
+			return fmt.Errorf("cuBLAS %v has no code for %s, of compute capability %v: 12 has", v, g.Label(), g.Capability)
+		case v.less(Version{12, 8, 0}) && !g.Capability.less(Version{10, 0, 0}):
+			return fmt.Errorf("cuBLAS %v has no code for %s, of compute capability %v: 12.8 has", v, g.Label(), g.Capability)
+		}
+	}
+	return nil
 }
 
 // try loads the library at a place and notes the attempt.

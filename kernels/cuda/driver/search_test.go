@@ -105,6 +105,29 @@ func TestBLASOfAWheel(t *testing.T) {
 	wants(t, inProcess(t, "inspect", driver, "VIRTUAL_ENV="+venv), "libcublasLt.so.12: cannot open shared object file", "libcublas: no libcublas.so.12 or 11: ")
 }
 
+// A cuBLAS without code for a GPU gives way to one that has it, and is used where there is no other.
+func TestBLASOfAnotherGPU(t *testing.T) {
+	toolkit := func(majors ...string) string {
+		root := t.TempDir()
+		for _, major := range majors {
+			if err := os.Rename(compile(t, "cublas.c", "libcublas.so", "-DMAJOR="+major), file(t, root, "lib64/libcublas.so."+major)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return root
+	}
+	volta := driverVariable + "=" + compile(t, "cuda.c", "libcuda.so.1", "-DMAJOR=7", "-DVERSION=13000")
+	blackwell := driverVariable + "=" + compile(t, "cuda.c", "libcuda.so.1", "-DMAJOR=10", "-DVERSION=13000")
+	root := toolkit("13", "12")
+	wants(t, inProcess(t, "inspect", volta, "CUDA_PATH="+root), "cuBLAS 13.4.5 has no code for GPU 0 (Fake GPU), of compute capability 7.0: 12 has", "version 12.4.5")
+	wants(t, inProcess(t, "inspect", blackwell, "CUDA_PATH="+root), "version 13.4.5")
+	root = toolkit("12")
+	got := inProcess(t, "inspect", blackwell, "CUDA_PATH="+root)
+	if !strings.Contains(got, "version 13.4.5") { // of this machine
+		wants(t, got, "cuBLAS 12.4.5 has no code for GPU 0 (Fake GPU), of compute capability 10.0: 12.8 has", "version 12.4.5")
+	}
+}
+
 // Without a cuBLAS no GPU is used, and the reason is what to install: the newest that the driver runs, where blasPlaces finds it.
 func TestWithoutBLAS(t *testing.T) {
 	for version, wheel := range map[string]string{"11080": "nvidia-cublas-cu11", "12040": "nvidia-cublas-cu12", "13050": "nvidia-cublas==13.*", "14000": "nvidia-cublas==13.*"} {
