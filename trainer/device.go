@@ -71,7 +71,7 @@ func checkGPU(gpu string, require bool) error {
 		return fmt.Errorf("-gpu %s: want auto, off, or the index of a GPU", gpu)
 	}
 	if gpu == "off" && require {
-		return errors.New("-require-gpu with -gpu off: one of the two")
+		return errors.New("-require-gpu with -gpu off: give one of the two; -require-gpu=false takes back that of a run or a file")
 	}
 	return nil
 }

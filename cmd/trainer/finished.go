@@ -83,8 +83,8 @@ func (f *finished) divide(args []string) (mine, anew []string) {
 	return mine, anew
 }
 
-// open finds the run and reads its options, with what the command line gives anew: options of the groups named, and of the machine. final asks for
-// what the run ended with, a refit if there was one.
+// open finds the run and reads its options, with what the command line gives anew: options of the groups named, and of the machine. Which GPU the run
+// was trained on, and that it had to be one, says nothing of the machine here. final asks for what the run ended with, a refit if there was one.
 func (f *finished) open(final bool, groups ...string) (err error) {
 	f.folder, err = runfolder.Open(f.run)
 	if final {
@@ -99,7 +99,8 @@ func (f *finished) open(final bool, groups ...string) (err error) {
 	if _, given := peekFlags(f.anew, "config")["config"]; given { // it would replace the run's
 		return misused("-config: 'trainer %s' has the options of the run; those of data and evaluation may be given one by one", f.name)
 	}
-	if f.line, err = parse(append([]string{"-config", f.folder.File(runfolder.Config)}, f.anew...), nil); err != nil {
+	args := []string{"-config", f.folder.File(runfolder.Config), "-gpu=auto", "-require-gpu=false"}
+	if f.line, err = parse(append(args, f.anew...), nil); err != nil {
 		return err
 	}
 	for _, o := range f.line.set.Options() {

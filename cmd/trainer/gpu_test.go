@@ -15,8 +15,6 @@ import (
 	"nearfar/kernels/cuda/emu/control"
 )
 
-const driverVariable = "NEARFAR_CUDA_DRIVER"
-
 // deviceless is a driver that finds no GPU.
 func deviceless(t *testing.T) string {
 	t.Helper()
