@@ -27,13 +27,9 @@ func explain(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	data, device, fallback, err := c.open(ctx, nil)
+	data, err := trainer.LoadData(ctx, c.Options, nil)
 	if err != nil {
 		return err
-	}
-	defer device.Close()
-	if said := fallback.Said(); said != "" {
-		fmt.Fprintln(stderr, "trainer:", said)
 	}
 	m, err := c.model.New(models.Data{Train: data.Train, Seed: c.Seed, UserFields: data.UserFields, ItemFields: data.ItemFields})
 	if err != nil {
@@ -42,6 +38,18 @@ func explain(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if m.StepsPerEpoch() == 0 {
 		_, err := fmt.Fprintf(stdout, "%s has no training step\n", c.spec.Name)
 		return err
+	}
+	on := c.Running
+	if dot { // what a model minimises is the same on every device
+		on = trainer.Running{GPU: "off"}
+	}
+	device, fallback, err := trainer.OpenDevice(on, c.model)
+	if err != nil {
+		return err
+	}
+	defer device.Close()
+	if said := fallback.Said(); said != "" {
+		fmt.Fprintln(stderr, "trainer:", said)
 	}
 	store := engine.NewStore(device, kernels.Float32, c.Seed)
 	defer store.Close()

@@ -168,7 +168,7 @@ func TestWithoutAGPU(t *testing.T) {
 		return printed.String()
 	}
 	path := filepath.Join(t.TempDir(), "run")
-	if output := trainer(0, quick(t, "bprmf", "-gpu", "0", "-out", path)...); !regexp.MustCompile(`(?m)warn.*-gpu 0: .*training on the CPU`).MatchString(output) {
+	if output := trainer(0, quick(t, "bprmf", "-gpu", "0", "-out", path)...); !regexp.MustCompile(`(?m)warn.*-gpu 0: .*using the CPU`).MatchString(output) {
 		t.Errorf("no warning:\n%s", output)
 	}
 	for _, tt := range []struct {
