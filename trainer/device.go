@@ -80,6 +80,20 @@ func OpenDevice(o Running, model models.Options) (engine.Device, Fallback, error
 	return processor(), Fallback{GPU: o.GPU, Reason: err.Error(), expected: cuda.Expected()}, nil
 }
 
+// What a device with too little memory can be helped by: what trains can be made smaller, what ranks has the size that it has.
+const (
+	TrainSmaller = "lower -batch, which a step's memory grows with, or -dim or -layers"
+	RankOnCPU    = "use the processor with -gpu off"
+)
+
+// Advised adds what else can be done to the error of a device that has too little memory. Others are as they were.
+func Advised(err error, advice string) error {
+	if !errors.Is(err, engine.ErrOutOfMemory) {
+		return err
+	}
+	return fmt.Errorf("%w, or %s", err, advice)
+}
+
 // checkGPU refuses what -gpu cannot be.
 func checkGPU(gpu string, require bool) error {
 	if i, err := strconv.Atoi(gpu); gpu != "auto" && gpu != "off" && (err != nil || i < 0) {

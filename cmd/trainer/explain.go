@@ -58,7 +58,7 @@ func explain(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	}
 	program, err := trainer.BuildTraining(store, m, c.Options)
 	if err != nil {
-		return err
+		return trainer.Advised(err, trainer.TrainSmaller)
 	}
 	defer program.Close()
 	fmt.Fprintf(stdout, "%s on %s (%d users, %d items, %d interactions), device %s\n", c.spec.Name, data.Name, data.Users(), data.Items(), data.Train.Len(), device.Name())

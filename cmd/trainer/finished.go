@@ -192,7 +192,7 @@ func (f *finished) ranker(ctx context.Context, of scores, stderr io.Writer) (r r
 		fmt.Fprintln(stderr, "trainer:", said)
 	}
 	if r, err = of.open(ctx, device); err != nil {
-		return r, errors.Join(err, device.Close())
+		return r, errors.Join(trainer.Advised(err, trainer.RankOnCPU), device.Close())
 	}
 	free := r.close
 	r.close = func() error { return errors.Join(free(), device.Close()) }

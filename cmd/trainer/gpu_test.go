@@ -14,6 +14,7 @@ import (
 	"nearfar/engine"
 	"nearfar/kernels/cuda/driver"
 	"nearfar/kernels/cuda/emu/control"
+	"nearfar/trainer"
 )
 
 // deviceless is a driver that finds no GPU.
@@ -143,6 +144,47 @@ func TestNoGPUForNothing(t *testing.T) {
 	}
 	if device := result(t, fitted).Device; !strings.HasPrefix(device, "cpu/") {
 		t.Errorf("the fitted model's device is %s", device)
+	}
+}
+
+// A GPU with too little memory: what trains says which options lower it, what ranks has none of them and says how to do without the GPU.
+func TestOutOfMemory(t *testing.T) {
+	emulator, err := control.Open()
+	if err != nil {
+		t.Skipf("%v: only the emulated driver fails when it is asked to (make test-gpu)", err)
+	}
+	run := filepath.Join(t.TempDir(), "run")
+	mustRun(t, quick(t, "lightgcn", "-require-gpu", "-out", run)...)
+	const outOfMemory = 2
+	// told is what a command says where the first allocation behind the opening of the device finds no memory.
+	told := func(args ...string) string {
+		for at := 1; ; at++ {
+			before := emulator.Calls()
+			emulator.Fail(at, outOfMemory)
+			err := runCommand(t, args...).err
+			emulator.Fail(0, 0)
+			if err == nil || emulator.Calls()-before < at {
+				t.Fatalf("%v ends with %v when call %d finds no memory", args, err, at)
+			}
+			if errors.Is(err, engine.ErrOutOfMemory) {
+				return err.Error()
+			}
+		}
+	}
+	for _, tt := range []struct {
+		args         []string
+		want, others string
+	}{
+		{quick(t, "lightgcn", "-require-gpu", "-out", filepath.Join(t.TempDir(), "trained")), trainer.TrainSmaller, "-gpu off"},
+		{append([]string{"explain"}, quick(t, "lightgcn", "-require-gpu")...), trainer.TrainSmaller, "-gpu off"},
+		{[]string{"evaluate", run, "-require-gpu"}, trainer.RankOnCPU, "-batch"},
+		{[]string{"evaluate", run, "-require-gpu", "-checkpoint", "best"}, trainer.RankOnCPU, "-batch"},
+		{[]string{"recommend", run, "-require-gpu", "-user", "1"}, trainer.RankOnCPU, "-batch"},
+	} {
+		text := told(tt.args...)
+		if !strings.HasSuffix(text, ": end what else uses this GPU, or "+tt.want) || strings.Contains(text, tt.others) {
+			t.Errorf("%v: %s", tt.args, text)
+		}
 	}
 }
 
