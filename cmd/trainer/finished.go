@@ -191,6 +191,9 @@ func (f *finished) ranker(ctx context.Context, of scores, stderr io.Writer) (r r
 	if said := fallback.Said(); said != "" {
 		fmt.Fprintln(stderr, "trainer:", said)
 	}
+	if made := trainer.DeviceOf(f.folder); made != "" && made != device.Name() {
+		fmt.Fprintf(stderr, "trainer: the run was made on %s and ranks on %s: the last bits of its scores may differ\n", made, device.Name())
+	}
 	if r, err = of.open(ctx, device); err != nil {
 		return r, errors.Join(trainer.Advised(err, trainer.RankOnCPU), device.Close())
 	}

@@ -48,10 +48,11 @@ func Open(index int) (engine.Device, error) {
 // Report says in lines what there is of NVIDIA's driver, libraries and GPUs, and why none is used where none is.
 func Report() string { return driver.Inspect().String() }
 
-// Name is the compute capability, and what decides the last bits beside it: cuBLAS chooses by the GPU and its own version.
+// Name is the compute capability, and what decides the last bits beside it: cuBLAS chooses by the GPU and its own version, and the driver compiles
+// the kernels for a GPU that the images have no machine code for.
 func (d *Device) Name() string {
 	a := d.gpu.About
-	return fmt.Sprintf("cuda/%v (%s, cuBLAS %v)", a.Capability, a.Name, a.BLAS)
+	return fmt.Sprintf("cuda/%v (%s, driver of CUDA %v, cuBLAS %v)", a.Capability, a.Name, a.CUDA, a.BLAS)
 }
 
 // Offers tells whether the kernel set has k. There is no way to run a kernel elsewhere: a plan is on the GPU as a whole, or is not built.

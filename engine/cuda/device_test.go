@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -499,7 +500,8 @@ func TestForeignMemory(t *testing.T) {
 }
 
 func TestName(t *testing.T) {
-	if name := open(t).Name(); !strings.HasPrefix(name, "cuda/") || !strings.Contains(name, "cuBLAS") {
+	cuda := fmt.Sprintf("driver of CUDA %v,", driver.Inspect().Driver.Version)
+	if name := open(t).Name(); !strings.HasPrefix(name, "cuda/") || !strings.Contains(name, cuda) || !strings.Contains(name, "cuBLAS") {
 		t.Error(name)
 	} else {
 		t.Log(name)

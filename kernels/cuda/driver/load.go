@@ -103,6 +103,9 @@ func OpenBLAS() error {
 	return openBLAS().Err
 }
 
+// CUDAVersion is that of CUDA which the driver implements, zero where there is no driver.
+func CUDAVersion() Version { return openCUDA().Version }
+
 // BLASVersion is that of the cuBLAS in use, zero where there is none.
 func BLASVersion() Version {
 	if OpenBLAS() != nil {
