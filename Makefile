@@ -8,7 +8,7 @@
 #
 # With CUDA, on linux/amd64 with a C compiler (kernels/cuda/toolkit says which toolkit is used):
 #
-# make gpu            bin/trainer with the CUDA device; it needs no NVIDIA library to start
+# make gpu            bin/trainer with the CUDA device, in the place of make's; it needs no NVIDIA library to start
 # make test-gpu       what needs the tag gpu, on an emulated GPU, which is built first: g++ 12 or later, addr2line, a processor with AVX2
 # make test-on-gpu    the same on this machine's GPU; SANITIZE=1: with compute-sanitizer too (kernels/cuda/test-on-gpu)
 # make images         the compiled kernels again, of the .cu files that were changed, by nvcc of CUDA 11.8 (kernels/cuda/toolkit fetch 11.8)

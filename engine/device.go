@@ -25,6 +25,9 @@ type Device interface {
 // left is to close what is open on it. Behind any other error its memory can still be read.
 var ErrDeviceLost = errors.New("the device is lost")
 
+// ErrOutOfMemory is what errors.Is finds in the error of a device that has not the memory for an Alloc, a Load or a Staging.
+var ErrOutOfMemory = errors.New("the device has too little memory")
+
 // Mem is memory of a device.
 type Mem interface {
 	Write(off int64, b []byte) error

@@ -21,8 +21,9 @@ type EASEOptions struct {
 	MaxMemory float64  `flag:"max-memory" default:"0" min:"0" help:"GiB that the inverse may take; 0: what the system has available, where it tells (Linux)"`
 }
 
-// Untrained implements Untrained.
+// Untrained and Fitted implement Fitted.
 func (*EASEOptions) Untrained() {}
+func (*EASEOptions) Fitted()    {}
 
 // New makes the model. Where the inverse does not fit it says so, before anything is allocated.
 func (o *EASEOptions) New(d Data) (Model, error) {

@@ -28,8 +28,9 @@ type ItemKNNOptions struct {
 	Alpha      float64    `flag:"alpha" default:"0.5" min:"0" max:"1" help:"of the cosine, exponent of the scored item's users, 1-alpha of the other's; 0.5: the symmetric one" source:"Dacrema et al. (asymmetric cosine, Aiolli, RecSys 2013)"`
 }
 
-// Untrained implements Untrained.
+// Untrained and Fitted implement Fitted.
 func (*ItemKNNOptions) Untrained() {}
+func (*ItemKNNOptions) Fitted()    {}
 
 // New makes the model.
 func (o *ItemKNNOptions) New(d Data) (Model, error) {

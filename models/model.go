@@ -45,6 +45,12 @@ type Options interface {
 // Untrained are the options of a model that is not trained in steps: it counts, or is fitted at once, and no epoch of it can be selected.
 type Untrained interface{ Untrained() }
 
+// Fitted are the options of an ItemModel: Untrained, and nothing of it is on a device.
+type Fitted interface {
+	Untrained
+	Fitted()
+}
+
 // A Checker has options whose bounds depend on one another. New checks them too; a command line asks before it reads data.
 type Checker interface{ Check() error }
 

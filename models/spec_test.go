@@ -128,6 +128,9 @@ func TestEveryModelRanks(t *testing.T) {
 		if _, untrained := spec.Options().(Untrained); untrained != (m.StepsPerEpoch() == 0) {
 			t.Errorf("%s has %d steps an epoch, and its options say untrained: %t", name, m.StepsPerEpoch(), untrained)
 		}
+		if _, fitted := spec.Options().(Fitted); fitted != byItems {
+			t.Errorf("%s is an ItemModel: %t, and its options say fitted: %t", name, byItems, fitted)
+		}
 	}
 }
 

@@ -9,25 +9,32 @@ import (
 	"nearfar/engine/cpu"
 	"nearfar/engine/cuda"
 	kernelset "nearfar/kernels/cpu"
+	"nearfar/models"
 )
 
 // A Fallback says why the processor is used where the options allow a GPU; the zero value is that it is not so.
 type Fallback struct {
 	GPU    string // what -gpu asked for
 	Reason string
+
+	expected bool // a GPU, also where nobody asked for one
+	fitted   bool // the model, on the processor
 }
 
 // Warning is what a user who asked for a GPU by its index must read; empty where none was asked for.
 func (f Fallback) Warning() string {
-	if f.Reason == "" || f.GPU == "auto" {
+	switch {
+	case f.Reason == "" || f.GPU == "auto":
 		return ""
+	case f.fitted:
+		return fmt.Sprintf("-gpu %s: %s: using the CPU", f.GPU, f.Reason)
 	}
-	return fmt.Sprintf("-gpu %s: %s: training on the CPU ('trainer doctor' says more)", f.GPU, f.Reason)
+	return fmt.Sprintf("-gpu %s: %s: using the CPU ('trainer doctor' says more)", f.GPU, f.Reason)
 }
 
-// Note is the reason where nobody asked for a GPU but this build could have used one: to be said, not to be warned of.
+// Note is the reason where nobody asked for a GPU but one could be expected, of this build or this machine: to be said, not to be warned of.
 func (f Fallback) Note() string {
-	if f.GPU != "auto" || !cuda.Built {
+	if f.GPU != "auto" || !f.expected {
 		return ""
 	}
 	return f.Reason
@@ -42,27 +49,49 @@ func (f Fallback) Said() string {
 }
 
 // OpenDevice opens the device that -gpu asks for: a GPU by its index, the first that can be used (auto), or the processor (off). Where a GPU cannot be
-// had it is the processor, and the Fallback says why; with requireGPU that is an error.
-func OpenDevice(gpu string, requireGPU bool, threads int) (engine.Device, Fallback, error) {
-	if err := checkGPU(gpu, requireGPU); err != nil {
+// had it is the processor, and the Fallback says why; with -require-gpu that is an error. A model that is fitted has no use for a GPU, and none is
+// opened. Of no model (nil), it is what others get.
+func OpenDevice(o Running, model models.Options) (engine.Device, Fallback, error) {
+	if err := checkGPU(o.GPU, o.RequireGPU); err != nil {
 		return nil, Fallback{}, err
 	}
-	var fallback Fallback
-	if gpu != "off" {
-		index := cuda.Any
-		if gpu != "auto" {
-			index, _ = strconv.Atoi(gpu)
-		}
-		d, err := cuda.Open(index)
-		if err == nil {
-			return d, fallback, nil
-		}
-		if requireGPU {
-			return nil, fallback, fmt.Errorf("-require-gpu: %w ('trainer doctor' says more)", err)
-		}
-		fallback = Fallback{gpu, err.Error()}
+	processor := func() engine.Device { return cpu.New(o.Threads, kernelset.Best()) } // it has goroutines
+	if o.GPU == "off" {
+		return processor(), Fallback{}, nil
 	}
-	return cpu.New(threads, kernelset.Best()), fallback, nil
+	if _, fitted := model.(models.Fitted); fitted {
+		const reason = "the model is fitted on the processor, and ranks there"
+		if o.RequireGPU {
+			return nil, Fallback{}, fmt.Errorf("-require-gpu: %s: leave it out", reason)
+		}
+		return processor(), Fallback{GPU: o.GPU, Reason: reason, fitted: true}, nil
+	}
+	index := cuda.Any
+	if o.GPU != "auto" {
+		index, _ = strconv.Atoi(o.GPU)
+	}
+	d, err := cuda.Open(index)
+	if err == nil {
+		return d, Fallback{}, nil
+	}
+	if o.RequireGPU {
+		return nil, Fallback{}, fmt.Errorf("-require-gpu: %w ('trainer doctor' says more)", err)
+	}
+	return processor(), Fallback{GPU: o.GPU, Reason: err.Error(), expected: cuda.Expected()}, nil
+}
+
+// What a device with too little memory can be helped by: what trains can be made smaller, what ranks has the size that it has.
+const (
+	TrainSmaller = "lower -batch, which a step's memory grows with, or -dim or -layers"
+	RankOnCPU    = "use the processor with -gpu off"
+)
+
+// Advised adds what else can be done to the error of a device that has too little memory. Others are as they were.
+func Advised(err error, advice string) error {
+	if !errors.Is(err, engine.ErrOutOfMemory) {
+		return err
+	}
+	return fmt.Errorf("%w, or %s", err, advice)
 }
 
 // checkGPU refuses what -gpu cannot be.
@@ -71,7 +100,7 @@ func checkGPU(gpu string, require bool) error {
 		return fmt.Errorf("-gpu %s: want auto, off, or the index of a GPU", gpu)
 	}
 	if gpu == "off" && require {
-		return errors.New("-require-gpu with -gpu off: one of the two")
+		return errors.New("-require-gpu with -gpu off: give one of the two; -require-gpu=false takes back that of a run or a file")
 	}
 	return nil
 }

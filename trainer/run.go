@@ -105,7 +105,7 @@ func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Devic
 	res := Result{Model: j.Name, Data: data.Name, Seed: j.Options.Seed, Device: device.Name(), Select: j.Options.Select}
 	defer r.close()
 	if err := r.build(device); err != nil {
-		return res, notStarted{err}
+		return res, notStarted{Advised(err, TrainSmaller)}
 	}
 	res.Checksum = checksum(r.position.Data)
 	if j.Resume {

@@ -90,7 +90,7 @@ type HistoryScorer interface {
 	ScoreHistory(ctx context.Context, items []int32, out []float32) error
 }
 
-// A TableScorer ranks by tables, on a device, to the bits of the run that they are of.
+// A TableScorer ranks by tables, on a device: to the bits of the run that they are of where its device has the same name, else within rounding.
 type TableScorer struct {
 	*tableScorer
 	store *engine.Store

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,12 +13,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"nearfar/engine"
 	"nearfar/models"
 	"nearfar/trainer"
-	"nearfar/trainer/dataset"
 	"nearfar/trainer/option"
-	"nearfar/trainer/progress"
 	"nearfar/trainer/runfolder"
 	"nearfar/trainer/sweep"
 )
@@ -228,15 +224,6 @@ func (c *commandLine) changedSince(file string, embedded bool, may []string) (ch
 		return o, was, nil
 	}
 	return nil, "", nil
-}
-
-// open loads the data and opens the device that the command line names.
-func (c *commandLine) open(ctx context.Context, console *progress.Console) (data *dataset.Dataset, device engine.Device, fallback trainer.Fallback, err error) {
-	if data, err = trainer.LoadData(ctx, c.Options, console); err != nil {
-		return nil, nil, fallback, err
-	}
-	device, fallback, err = trainer.OpenDevice(c.GPU, c.RequireGPU, c.Threads)
-	return data, device, fallback, err
 }
 
 // resumed is the file that has the options of a run or a sweep.

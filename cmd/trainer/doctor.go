@@ -28,7 +28,7 @@ func doctor(args []string, w io.Writer) error {
 	for i, line := range strings.Split(strings.TrimRight(report, "\n"), "\n") {
 		fmt.Fprintf(w, "%-10s %s\n", [...]string{"cuda", ""}[min(i, 1)], line)
 	}
-	device, fallback, err := trainer.OpenDevice("auto", false, 0)
+	device, fallback, err := trainer.OpenDevice(trainer.Running{GPU: "auto"}, nil)
 	if err != nil {
 		return err
 	}

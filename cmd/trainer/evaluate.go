@@ -44,24 +44,23 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return misused("-split valid: the refit in %s has trained on the validation split; 'trainer evaluate %s -checkpoint best -split valid' measures the model that was selected on it",
 			f.folder.Path(), f.run)
 	}
-	device, err := f.device(stderr)
+	of, err := f.scores(ctx, o.Checkpoint, stderr)
 	if err != nil {
 		return err
 	}
-	defer device.Close()
-	of, err := f.ranker(ctx, o.Checkpoint, device, stderr)
-	if err != nil {
-		return err
-	}
-	defer of.close()
 	data, err := f.data(ctx, stderr)
 	if err != nil {
 		return err
 	}
-	var scorer evaluate.Scorer = of
+	ranker, err := f.ranker(ctx, of, stderr)
+	if err != nil {
+		return err
+	}
+	defer ranker.close()
+	var scorer evaluate.Scorer = ranker
 	match := trainer.MatchIDs(data, of.userID, of.itemID)
 	if !match.Identical(of.userID, of.itemID) {
-		scorer = match.Scorer(of)
+		scorer = match.Scorer(ranker)
 		fmt.Fprintf(stdout, "the run does not know %d users of %d, who are left out, and %d items of %d, which are misses; %d of its items are not in the data\n",
 			match.UnknownUsers, data.Users(), match.UnknownItems, data.Items(), match.UnrankedItems)
 		data = match.Known(data)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -51,6 +52,35 @@ func TestEvaluate(t *testing.T) {
 	}
 	if got := mustRun(t, "evaluate", path, "-mask", "none"); !strings.Contains(got.stdout, "nothing masked") || lines(got.stdout)["Recall@10"] == digits(res.Test["Recall@10"]) {
 		t.Errorf("-mask none:\n%s", got.stdout)
+	}
+}
+
+// Scores of a run that was made on another device may differ in their last bits, which is said in one line; on the same one there is nothing to say.
+func TestFinishedOnAnotherDevice(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	mustRun(t, quick(t, "bprmf", "-gpu", "off", "-out", path)...)
+	device := result(t, path).Device
+	text := read(t, path, runfolder.Result)
+	other := bytes.Replace(text, []byte(`"device": "`+device+`"`), []byte(`"device": "cuda/9.0 (another)"`), 1)
+	if bytes.Equal(text, other) {
+		t.Fatalf("the result names no device:\n%s", text)
+	}
+	for _, args := range [][]string{{"evaluate", path}, {"evaluate", path, "-checkpoint", "best"}, {"recommend", path, "-user", "1"}} {
+		args = append(args, "-gpu", "off")
+		for _, tt := range []struct {
+			result []byte
+			said   string
+		}{
+			{text, ""},
+			{other, "trainer: the run was made on cuda/9.0 (another) and ranks on " + device + ": the last bits of its scores may differ\n"},
+		} {
+			if err := os.WriteFile(filepath.Join(path, runfolder.Result), tt.result, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if got := mustRun(t, args...); got.stderr != tt.said {
+				t.Errorf("%v says %q, want %q", args, got.stderr, tt.said)
+			}
+		}
 	}
 }
 

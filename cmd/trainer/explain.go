@@ -27,13 +27,9 @@ func explain(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	data, device, fallback, err := c.open(ctx, nil)
+	data, err := trainer.LoadData(ctx, c.Options, nil)
 	if err != nil {
 		return err
-	}
-	defer device.Close()
-	if said := fallback.Said(); said != "" {
-		fmt.Fprintln(stderr, "trainer:", said)
 	}
 	m, err := c.model.New(models.Data{Train: data.Train, Seed: c.Seed, UserFields: data.UserFields, ItemFields: data.ItemFields})
 	if err != nil {
@@ -43,6 +39,18 @@ func explain(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		_, err := fmt.Fprintf(stdout, "%s has no training step\n", c.spec.Name)
 		return err
 	}
+	on := c.Running
+	if dot { // what a model minimises is the same on every device
+		on = trainer.Running{GPU: "off"}
+	}
+	device, fallback, err := trainer.OpenDevice(on, c.model)
+	if err != nil {
+		return err
+	}
+	defer device.Close()
+	if said := fallback.Said(); said != "" {
+		fmt.Fprintln(stderr, "trainer:", said)
+	}
 	store := engine.NewStore(device, kernels.Float32, c.Seed)
 	defer store.Close()
 	if dot {
@@ -50,7 +58,7 @@ func explain(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	}
 	program, err := trainer.BuildTraining(store, m, c.Options)
 	if err != nil {
-		return err
+		return trainer.Advised(err, trainer.TrainSmaller)
 	}
 	defer program.Close()
 	fmt.Fprintf(stdout, "%s on %s (%d users, %d items, %d interactions), device %s\n", c.spec.Name, data.Name, data.Users(), data.Items(), data.Train.Len(), device.Name())

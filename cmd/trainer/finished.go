@@ -83,8 +83,8 @@ func (f *finished) divide(args []string) (mine, anew []string) {
 	return mine, anew
 }
 
-// open finds the run and reads its options, with what the command line gives anew: options of the groups named, and of the machine. final asks for
-// what the run ended with, a refit if there was one.
+// open finds the run and reads its options, with what the command line gives anew: options of the groups named, and of the machine. Which GPU the run
+// was trained on, and that it had to be one, says nothing of the machine here. final asks for what the run ended with, a refit if there was one.
 func (f *finished) open(final bool, groups ...string) (err error) {
 	f.folder, err = runfolder.Open(f.run)
 	if final {
@@ -99,7 +99,8 @@ func (f *finished) open(final bool, groups ...string) (err error) {
 	if _, given := peekFlags(f.anew, "config")["config"]; given { // it would replace the run's
 		return misused("-config: 'trainer %s' has the options of the run; those of data and evaluation may be given one by one", f.name)
 	}
-	if f.line, err = parse(append([]string{"-config", f.folder.File(runfolder.Config)}, f.anew...), nil); err != nil {
+	args := []string{"-config", f.folder.File(runfolder.Config), "-gpu=auto", "-require-gpu=false"}
+	if f.line, err = parse(append(args, f.anew...), nil); err != nil {
 		return err
 	}
 	for _, o := range f.line.set.Options() {
@@ -111,42 +112,31 @@ func (f *finished) open(final bool, groups ...string) (err error) {
 	return nil
 }
 
-// device opens the device that the options ask for.
-func (f *finished) device(stderr io.Writer) (engine.Device, error) {
-	device, fallback, err := trainer.OpenDevice(f.line.GPU, f.line.RequireGPU, f.line.Threads)
-	if said := fallback.Said(); err == nil && said != "" {
-		fmt.Fprintln(stderr, "trainer:", said)
-	}
-	return device, err
+// scores are what a finished run ranks by, over users and items of these ids. open puts them on a device.
+type scores struct {
+	userID, itemID []string
+	open           func(ctx context.Context, device engine.Device) (ranker, error)
 }
 
-// ranker is what a finished run scores by, over users and items of these ids.
+// ranker ranks on a device. close is the caller's.
 type ranker struct {
 	trainer.HistoryScorer
-	userID, itemID []string
-	close          func() error
+	close func() error
 }
 
-// ranker opens the run's scores: those of the tables that it exported, of one of its checkpoints ("best", "last"), or of a model without either, which
-// is fitted again on the run's data.
-func (f *finished) ranker(ctx context.Context, which string, device engine.Device, stderr io.Writer) (r ranker, err error) {
-	var t trainer.Tables
+// scores are those of the tables that the run exported, of one of its checkpoints ("best", "last"), or of a model without either, which is fitted again
+// on the run's data.
+func (f *finished) scores(ctx context.Context, which string, stderr io.Writer) (s scores, err error) {
 	switch {
 	case which != exported:
-		t, err = f.checkpoint(ctx, which, device, stderr)
+		return f.checkpoint(ctx, which, stderr)
 	case f.fits():
-		return f.fit(ctx, device, stderr)
-	default:
-		t, err = trainer.ReadTables(f.folder)
+		return f.fit(ctx, stderr)
 	}
-	if err != nil {
-		return r, err
-	}
-	s, err := trainer.NewTableScorer(ctx, device, t)
-	if err != nil {
-		return r, err
-	}
-	return ranker{s, t.UserID, t.ItemID, s.Close}, nil
+	t, err := trainer.ReadTables(f.folder)
+	return scores{t.UserID, t.ItemID, func(ctx context.Context, device engine.Device) (ranker, error) {
+		return rankByTables(ctx, device, t)
+	}}, err
 }
 
 // fits tells whether the run's model is one that is fitted at once and keeps no embeddings.
@@ -154,26 +144,62 @@ func (f *finished) fits() bool {
 	return f.folder.Has(runfolder.Result) && !f.folder.Has(runfolder.Embeddings)
 }
 
-func (f *finished) fit(ctx context.Context, device engine.Device, stderr io.Writer) (r ranker, err error) {
+func (f *finished) fit(ctx context.Context, stderr io.Writer) (s scores, err error) {
 	data, job, err := f.made(ctx, stderr)
+	if err != nil {
+		return s, err
+	}
+	return scores{data.UserID, data.ItemID, func(ctx context.Context, device engine.Device) (ranker, error) {
+		s, err := job.Fit(ctx, data, device)
+		return ranker{s, func() error { return nil }}, err
+	}}, nil
+}
+
+// checkpoint are the scores of the tables of the run's checkpoint "best" or "last", computed from the data that it was made on.
+func (f *finished) checkpoint(ctx context.Context, which string, stderr io.Writer) (s scores, err error) {
+	file := map[string]string{"best": runfolder.BestCheckpoint, "last": runfolder.LastCheckpoint}[which]
+	if !f.folder.Has(file) {
+		return s, fmt.Errorf("%s has no %s", f.folder.Path(), file)
+	}
+	data, job, err := f.made(ctx, stderr)
+	if err != nil {
+		return s, err
+	}
+	return scores{data.UserID, data.ItemID, func(ctx context.Context, device engine.Device) (ranker, error) {
+		t, err := job.CheckpointTables(ctx, data, device, file)
+		if err != nil {
+			return ranker{}, err
+		}
+		return rankByTables(ctx, device, t)
+	}}, nil
+}
+
+func rankByTables(ctx context.Context, device engine.Device, t trainer.Tables) (ranker, error) {
+	s, err := trainer.NewTableScorer(ctx, device, t)
+	if err != nil {
+		return ranker{}, err
+	}
+	return ranker{s, s.Close}, nil
+}
+
+// ranker opens the device that the options ask for, and puts the scores on it. A GPU takes seconds and memory: what else can go wrong comes first.
+func (f *finished) ranker(ctx context.Context, of scores, stderr io.Writer) (r ranker, err error) {
+	device, fallback, err := trainer.OpenDevice(f.line.Running, f.line.model)
 	if err != nil {
 		return r, err
 	}
-	s, err := job.Fit(ctx, data, device)
-	return ranker{s, data.UserID, data.ItemID, func() error { return nil }}, err
-}
-
-// checkpoint computes the tables of the run's checkpoint "best" or "last", from the data that it was made on.
-func (f *finished) checkpoint(ctx context.Context, which string, device engine.Device, stderr io.Writer) (trainer.Tables, error) {
-	file := map[string]string{"best": runfolder.BestCheckpoint, "last": runfolder.LastCheckpoint}[which]
-	if !f.folder.Has(file) {
-		return trainer.Tables{}, fmt.Errorf("%s has no %s", f.folder.Path(), file)
+	if said := fallback.Said(); said != "" {
+		fmt.Fprintln(stderr, "trainer:", said)
 	}
-	data, job, err := f.made(ctx, stderr)
-	if err != nil {
-		return trainer.Tables{}, err
+	if made := trainer.DeviceOf(f.folder); made != "" && made != device.Name() {
+		fmt.Fprintf(stderr, "trainer: the run was made on %s and ranks on %s: the last bits of its scores may differ\n", made, device.Name())
 	}
-	return job.CheckpointTables(ctx, data, device, file)
+	if r, err = of.open(ctx, device); err != nil {
+		return r, errors.Join(trainer.Advised(err, trainer.RankOnCPU), device.Close())
+	}
+	free := r.close
+	r.close = func() error { return errors.Join(free(), device.Close()) }
+	return r, nil
 }
 
 // repeatable is the error of a command that keeps nothing: where a signal ended it, whatever it was at, it is to be run again.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,9 +14,8 @@ import (
 	"nearfar/engine"
 	"nearfar/kernels/cuda/driver"
 	"nearfar/kernels/cuda/emu/control"
+	"nearfar/trainer"
 )
-
-const driverVariable = "NEARFAR_CUDA_DRIVER"
 
 // deviceless is a driver that finds no GPU, empty without a compiler for it: the machine with the GPU need not have one.
 func deviceless(t *testing.T) string {
@@ -91,7 +91,7 @@ func TestWhereThereIsAGPUAndNot(t *testing.T) {
 			output, status = run(quick(t, "sgl", "-gpu", "0", "-out", out)...)
 			wants(output, `"device": "`+device, "Recall@20")
 			if m.reason != "" {
-				wants(output, "  warn  -gpu 0: "+m.reason+": training on the CPU")
+				wants(output, "  warn  -gpu 0: "+m.reason+": using the CPU")
 			} else if strings.Contains(output, "  warn  -gpu") {
 				t.Errorf("a GPU, and a warning:\n%s", output)
 			}
@@ -112,6 +112,86 @@ func TestWhereThereIsAGPUAndNot(t *testing.T) {
 				t.Errorf("-require-gpu ends with status %d, want 1, and the folder of a run: %v", status, err == nil)
 			}
 		})
+	}
+}
+
+// What computes nothing on a GPU opens none: a model that is fitted, a drawing, a question that has no answer.
+func TestNoGPUForNothing(t *testing.T) {
+	emulator, err := control.Open()
+	if err != nil {
+		t.Skipf("%v: only the emulated driver counts its calls (make test-gpu)", err)
+	}
+	trained, fitted := filepath.Join(t.TempDir(), "trained"), filepath.Join(t.TempDir(), "fitted")
+	mustRun(t, quick(t, "lightgcn", "-require-gpu", "-out", trained)...)
+	for _, tt := range []struct {
+		args []string
+		want string // in what is printed, or in the error
+	}{
+		{[]string{"-model", "ease", "-data", small(t), "-out", fitted}, "Recall@20"},
+		{[]string{"evaluate", fitted}, "Recall@20"},
+		{[]string{"recommend", fitted, "-user", "1"}, "user 1"},
+		{[]string{"-model", "itemknn", "-data", small(t), "-gpu", "0", "-out", filepath.Join(t.TempDir(), "run")}, "warn  -gpu 0: the model is fitted on the processor"},
+		{[]string{"evaluate", fitted, "-gpu", "0"}, "-gpu 0: the model is fitted on the processor"},
+		{[]string{"-model", "ease", "-data", small(t), "-require-gpu"}, "-require-gpu: the model is fitted on the processor"},
+		{append([]string{"explain", "-dot"}, quick(t, "lightgcn", "-gpu", "0")...), "digraph"},
+		{[]string{"explain", "-model", "popularity"}, "no training step"},
+		{[]string{"recommend", trained, "-user", "nobody"}, `the run knows no user "nobody"`},
+		{[]string{"recommend", trained, "-history", "nothing"}, `the run knows no item "nothing"`},
+		{[]string{"recommend", trained, "-user", "1", "-data", "absent"}, "absent"},
+		{[]string{"evaluate", trained, "-data", "absent"}, "absent"},
+	} {
+		before := emulator.Calls()
+		got := runCommand(t, tt.args...)
+		if all := fmt.Sprint(got.stdout, got.stderr, got.err); !strings.Contains(all, tt.want) {
+			t.Errorf("%v: no %q in\n%s", tt.args, tt.want, all)
+		}
+		if calls := emulator.Calls() - before; calls > 0 {
+			t.Errorf("%v calls the driver %d times", tt.args, calls)
+		}
+	}
+	if device := result(t, fitted).Device; !strings.HasPrefix(device, "cpu/") {
+		t.Errorf("the fitted model's device is %s", device)
+	}
+}
+
+// A GPU with too little memory: what trains says which options lower it, what ranks has none of them and says how to do without the GPU.
+func TestOutOfMemory(t *testing.T) {
+	emulator, err := control.Open()
+	if err != nil {
+		t.Skipf("%v: only the emulated driver fails when it is asked to (make test-gpu)", err)
+	}
+	run := filepath.Join(t.TempDir(), "run")
+	mustRun(t, quick(t, "lightgcn", "-require-gpu", "-out", run)...)
+	const outOfMemory = 2
+	// told is what a command says where the first allocation behind the opening of the device finds no memory.
+	told := func(args ...string) string {
+		for at := 1; ; at++ {
+			before := emulator.Calls()
+			emulator.Fail(at, outOfMemory)
+			err := runCommand(t, args...).err
+			emulator.Fail(0, 0)
+			if err == nil || emulator.Calls()-before < at {
+				t.Fatalf("%v ends with %v when call %d finds no memory", args, err, at)
+			}
+			if errors.Is(err, engine.ErrOutOfMemory) {
+				return err.Error()
+			}
+		}
+	}
+	for _, tt := range []struct {
+		args         []string
+		want, others string
+	}{
+		{quick(t, "lightgcn", "-require-gpu", "-out", filepath.Join(t.TempDir(), "trained")), trainer.TrainSmaller, "-gpu off"},
+		{append([]string{"explain"}, quick(t, "lightgcn", "-require-gpu")...), trainer.TrainSmaller, "-gpu off"},
+		{[]string{"evaluate", run, "-require-gpu"}, trainer.RankOnCPU, "-batch"},
+		{[]string{"evaluate", run, "-require-gpu", "-checkpoint", "best"}, trainer.RankOnCPU, "-batch"},
+		{[]string{"recommend", run, "-require-gpu", "-user", "1"}, trainer.RankOnCPU, "-batch"},
+	} {
+		text := told(tt.args...)
+		if !strings.HasSuffix(text, ": end what else uses this GPU, or "+tt.want) || strings.Contains(text, tt.others) {
+			t.Errorf("%v: %s", tt.args, text)
+		}
 	}
 }
 

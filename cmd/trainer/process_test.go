@@ -19,6 +19,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// driverVariable names NVIDIA's driver; one that is not there makes a machine without a GPU. A process reads it once.
+const driverVariable = "NEARFAR_CUDA_DRIVER"
+
 // process is a trainer to be started, and what it prints.
 func process(args ...string) (child *exec.Cmd, output *bytes.Buffer) {
 	child, output = exec.Command(os.Args[0], args...), new(bytes.Buffer)

@@ -52,20 +52,18 @@ func recommend(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if err := f.open(true, "Data", "Split"); err != nil {
 		return err
 	}
-	device, err := f.device(stderr)
+	of, err := f.scores(ctx, exported, stderr)
 	if err != nil {
 		return err
 	}
-	defer device.Close()
-	scorer, err := f.ranker(ctx, exported, device, stderr)
+	rows, err := o.rows(of)
 	if err != nil {
 		return err
 	}
-	defer scorer.close()
 	known := &knownItems{}
 	switch data, err := f.data(ctx, stderr); {
 	case err == nil:
-		known = newKnownItems(data, scorer.userID, scorer.itemID)
+		known = newKnownItems(data, of.userID, of.itemID)
 	case errors.Is(err, trainer.ErrInterrupted) || f.namesData():
 		return err
 	case o.IncludeSeen || o.History != "":
@@ -74,21 +72,20 @@ func recommend(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		return fmt.Errorf("%w; or -include-seen does without it", err)
 	}
 
-	ask := request{users: scorer.userID, scorer: scorer, k: o.K, seed: f.line.Seed}
+	scorer, err := f.ranker(ctx, of, stderr)
+	if err != nil {
+		return err
+	}
+	defer scorer.close()
+	ask := request{users: of.userID, ask: rows, scorer: scorer, k: o.K, seed: f.line.Seed}
 	if !o.IncludeSeen {
 		ask.seen = func(user int32) [][]int32 { return known.of(user) }
 	}
 	if o.History != "" {
-		items, err := find("item", strings.Split(o.History, ","), scorer.itemID)
-		if err != nil {
-			return err
-		}
-		ask.byHistory(scorer, items, o.IncludeSeen)
-	} else if ask.ask, err = o.who(scorer.userID); err != nil {
-		return err
+		ask.byHistory(scorer, rows, o.IncludeSeen)
 	}
 	write := func(w io.Writer, format string) error {
-		list := newLister(w, format, scorer.itemID, known.title)
+		list := newLister(w, format, of.itemID, known.title)
 		return errors.Join(ask.run(ctx, list.user), list.end())
 	}
 	switch {
@@ -123,6 +120,14 @@ func (o *recommendOptions) check() error {
 		return fmt.Errorf("-out %s: the name ends in .tsv or .jsonl", o.Out)
 	}
 	return nil
+}
+
+// rows are those of the users that the options name, or of the items of -history.
+func (o *recommendOptions) rows(of scores) ([]int32, error) {
+	if o.History != "" {
+		return find("item", strings.Split(o.History, ","), of.itemID)
+	}
+	return o.who(of.userID)
 }
 
 // who are the rows of the users that the options name.

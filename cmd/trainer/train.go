@@ -38,7 +38,10 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	s := session{console: newConsole(stderr)}
-	if s.data, s.device, s.fallback, err = c.open(ctx, s.console); err != nil {
+	if s.data, err = trainer.LoadData(ctx, c.Options, s.console); err != nil {
+		return err
+	}
+	if s.device, s.fallback, err = trainer.OpenDevice(c.Running, c.model); err != nil {
 		return err
 	}
 	defer s.device.Close()

@@ -151,27 +151,65 @@ func TestRunsOfOneSecondHaveTheirOwnFolders(t *testing.T) {
 	}
 }
 
-func TestGPU(t *testing.T) {
-	t.Run("a missing one is a warning", func(t *testing.T) {
-		got := runCommand(t, quick(t, "bprmf", "-gpu", "0", "-out", filepath.Join(t.TempDir(), "run"))...)
-		if got.err != nil {
-			t.Fatal(got.err)
+// On a machine without a GPU, whatever this one has: -gpu N is a warning, -require-gpu an error before there is a folder. A run's own -gpu and
+// -require-gpu were of the machine that it was trained on: what is asked of it later does not inherit them.
+func TestWithoutAGPU(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	trainer := func(status int, args ...string) (output string) {
+		t.Helper()
+		child, printed := process(args...)
+		child.Env = append(child.Env, driverVariable+"="+filepath.Join(t.TempDir(), "libcuda.so.1"))
+		child.Run()
+		if got := child.ProcessState.ExitCode(); got != status {
+			t.Errorf("%v ends with status %d, want %d, and prints\n%s", args, got, status, printed)
 		}
-		if !regexp.MustCompile(`(?m)warn.*-gpu 0: .*training on the CPU`).MatchString(got.stderr) {
-			t.Errorf("no warning:\n%s", got.stderr)
+		return printed.String()
+	}
+	path := filepath.Join(t.TempDir(), "run")
+	if output := trainer(0, quick(t, "bprmf", "-gpu", "0", "-out", path)...); !regexp.MustCompile(`(?m)warn.*-gpu 0: .*using the CPU`).MatchString(output) {
+		t.Errorf("no warning:\n%s", output)
+	}
+	for _, tt := range []struct {
+		args   []string
+		status int
+	}{
+		{[]string{"-require-gpu"}, 1},
+		{[]string{"-gpu", "0", "-require-gpu"}, 1},
+		{[]string{"-gpu", "first"}, 2},
+		{[]string{"-gpu", "off", "-require-gpu"}, 2},
+	} {
+		refused := filepath.Join(t.TempDir(), "run")
+		if output := trainer(tt.status, quick(t, "bprmf", append(tt.args, "-out", refused)...)...); !strings.Contains(output, "gpu") {
+			t.Errorf("%v prints %s", tt.args, output)
 		}
-	})
-	for _, args := range [][]string{{"-require-gpu"}, {"-gpu", "0", "-require-gpu"}, {"-gpu", "first"}} {
-		t.Run(strings.Join(args, " "), func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "run")
-			got := runCommand(t, quick(t, "bprmf", append(args, "-out", path)...)...)
-			if got.err == nil || !strings.Contains(got.err.Error(), "gpu") {
-				t.Errorf("%v gives %v", args, got.err)
+		if _, err := os.Stat(refused); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%v: a run that cannot start leaves a folder (%v)", tt.args, err)
+		}
+	}
+
+	config := string(read(t, path, runfolder.Config))
+	required := strings.Replace(config, "require-gpu: false", "require-gpu: true", 1)
+	if required == config || !strings.Contains(config, "\ngpu: \"0\"\n") {
+		t.Fatalf("the run keeps\n%s", config)
+	}
+	if err := os.WriteFile(filepath.Join(path, runfolder.Config), []byte(required), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range [][]string{{"evaluate", path}, {"evaluate", path, "-checkpoint", "best"}, {"recommend", path, "-user", "1"}} {
+		for _, more := range [][]string{nil, {"-gpu", "off"}} {
+			args := append(slices.Clone(command), more...)
+			if output := trainer(0, args...); strings.Contains(output, "-gpu 0") || strings.Contains(output, "-require-gpu") {
+				t.Errorf("%v prints\n%s", args, output)
 			}
-			if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("a run that cannot start leaves a folder (%v)", err)
-			}
-		})
+		}
+		if output := trainer(1, append(slices.Clone(command), "-require-gpu")...); !strings.Contains(output, "-require-gpu: ") {
+			t.Errorf("%v -require-gpu prints\n%s", command, output)
+		}
+		if output := trainer(0, append(slices.Clone(command), "-gpu", "0")...); !strings.Contains(output, "-gpu 0: ") {
+			t.Errorf("%v -gpu 0 prints\n%s", command, output)
+		}
 	}
 }
 

@@ -27,8 +27,8 @@ var (
 	_ engine.Stager = (*Device)(nil)
 )
 
-// Built says whether this build has a CUDA device at all.
-const Built = true
+// Expected tells whether somebody may think that a GPU is used, though nobody has asked for one: this build was made for that.
+func Expected() bool { return true }
 
 // Any asks Open for the first GPU that opens.
 const Any = device.Any
@@ -48,10 +48,11 @@ func Open(index int) (engine.Device, error) {
 // Report says in lines what there is of NVIDIA's driver, libraries and GPUs, and why none is used where none is.
 func Report() string { return driver.Inspect().String() }
 
-// Name is the compute capability, and what decides the last bits beside it: cuBLAS chooses by the GPU and its own version.
+// Name is the compute capability, and what decides the last bits beside it: cuBLAS chooses by the GPU and its own version, and the driver compiles
+// the kernels for a GPU that the images have no machine code for.
 func (d *Device) Name() string {
 	a := d.gpu.About
-	return fmt.Sprintf("cuda/%v (%s, cuBLAS %v)", a.Capability, a.Name, a.BLAS)
+	return fmt.Sprintf("cuda/%v (%s, driver of CUDA %v, cuBLAS %v)", a.Capability, a.Name, a.CUDA, a.BLAS)
 }
 
 // Offers tells whether the kernel set has k. There is no way to run a kernel elsewhere: a plan is on the GPU as a whole, or is not built.
@@ -66,7 +67,7 @@ func (d *Device) Alloc(bytes int64, what string) (engine.Mem, error) {
 	}
 	at, err := d.gpu.Alloc(bytes, what)
 	if err != nil {
-		return nil, lost(advised(err))
+		return nil, lost(advised(err, "this GPU"))
 	}
 	if err := d.gpu.Clear(at, bytes); err != nil {
 		return nil, lost(errors.Join(fmt.Errorf("%s: %w", what, err), d.gpu.Free(at)))
@@ -77,11 +78,8 @@ func (d *Device) Alloc(bytes int64, what string) (engine.Mem, error) {
 // Staging gives pinned memory.
 func (d *Device) Staging(bytes int64, what string) ([]byte, func() error, error) {
 	b, err := d.gpu.AllocHost(bytes, what)
-	if full(err) {
-		err = fmt.Errorf("%w: lower -batch, or end what else uses this machine's memory", err)
-	}
 	if err != nil {
-		return nil, nil, lost(err)
+		return nil, nil, lost(advised(err, "this machine's memory"))
 	}
 	return b, func() error { return lost(d.gpu.FreeHost(b)) }, nil
 }
@@ -94,26 +92,30 @@ func full(err error) bool {
 	return errors.Is(err, driver.OutOfMemory) || errors.Is(err, driver.AllocFailed)
 }
 
-// advised says what to do where the GPU has too little memory for a store or a program.
-func advised(err error) error {
+// advised says what to do where there is too little memory, and makes the error the engine's as well: what would need less, others know.
+func advised(err error, of string) error {
 	if !full(err) {
 		return err
 	}
-	return fmt.Errorf("%w: lower -batch, which a step's memory grows with, or -dim or -layers, or end what else uses this GPU", err)
+	return &engineError{fmt.Errorf("%w: end what else uses %s", err, of), engine.ErrOutOfMemory}
 }
 
-// lost makes the error of a lost device the engine's as well. Its text stays.
+// lost makes the error of a lost device the engine's as well.
 func lost(err error) error {
 	if !errors.Is(err, device.ErrLost) {
 		return err
 	}
-	return &lostError{err}
+	return &engineError{err, engine.ErrDeviceLost}
 }
 
-type lostError struct{ error }
+// engineError is an error that the engine has a name for. Its text stays.
+type engineError struct {
+	error
+	name error
+}
 
-func (e *lostError) Unwrap() error        { return e.error }
-func (e *lostError) Is(target error) bool { return target == engine.ErrDeviceLost }
+func (e *engineError) Unwrap() error        { return e.error }
+func (e *engineError) Is(target error) bool { return target == e.name }
 
 // memory is an allocation of a GPU.
 type memory struct {

@@ -38,7 +38,7 @@ func (d *Device) Load(p *engine.Plan, b engine.Binding) (_ engine.Exec, err erro
 	e := &exec{gpu: d.gpu}
 	defer func() {
 		if err != nil {
-			err = lost(errors.Join(advised(err), e.free()))
+			err = lost(errors.Join(advised(err, "this GPU"), e.free()))
 		}
 	}()
 	if e.inputs, err = d.own(b.Inputs, "the input block"); err != nil {

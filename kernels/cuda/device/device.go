@@ -54,6 +54,7 @@ type Device struct {
 // About says which GPU a device is, and what decides the last bits beside it.
 type About struct {
 	driver.Device
+	CUDA driver.Version // that the driver implements
 	BLAS driver.Version
 }
 
@@ -116,7 +117,7 @@ func openOn(gpu driver.Device) (*Device, error) {
 	}
 	d := &Device{
 		direct:    graphs == "off",
-		About:     About{Device: gpu},
+		About:     About{Device: gpu, CUDA: driver.CUDAVersion()},
 		jobs:      make(chan func() error),
 		results:   make(chan error),
 		ended:     make(chan struct{}),

@@ -110,6 +110,9 @@ func BLASLibrary() string {
 	return fmt.Sprintf("cuBLAS %v is %s; %s names another", lib.Version, lib.File, blasVariable)
 }
 
+// CUDAVersion is that of CUDA which the driver implements, zero where there is no driver.
+func CUDAVersion() Version { return openCUDA().Version }
+
 // BLASVersion is that of the cuBLAS in use, zero where there is none.
 func BLASVersion() Version {
 	if OpenBLAS() != nil {
