@@ -1,4 +1,4 @@
-//go:generate go -C gen run . -out ../avx2_amd64.s -stubs ../avx2_amd64.go -pkg cpu
+//go:generate go -C gen run . -out ../assembly_amd64.s -stubs ../assembly_amd64.go -pkg cpu
 
 package cpu
 
