@@ -3,6 +3,7 @@ package trainer
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 
 	"nearfar/engine"
@@ -55,7 +56,11 @@ func OpenDevice(o Running, model models.Options) (engine.Device, Fallback, error
 	if err := checkGPU(o.GPU, o.RequireGPU); err != nil {
 		return nil, Fallback{}, err
 	}
-	processor := func() engine.Device { return cpu.New(o.Threads, kernelset.Best()) } // it has goroutines
+	set, err := Kernels()
+	if err != nil {
+		return nil, Fallback{}, err
+	}
+	processor := func() engine.Device { return cpu.New(o.Threads, set) } // it has goroutines
 	if o.GPU == "off" {
 		return processor(), Fallback{}, nil
 	}
@@ -78,6 +83,18 @@ func OpenDevice(o Running, model models.Options) (engine.Device, Fallback, error
 		return nil, Fallback{}, fmt.Errorf("-require-gpu: %w ('trainer doctor' says more)", err)
 	}
 	return processor(), Fallback{GPU: o.GPU, Reason: err.Error(), expected: cuda.Expected()}, nil
+}
+
+// KernelVariable names the kernels of the processor: generic, avx2 or avx512. Without it they are the fastest that it can run.
+const KernelVariable = "NEARFAR_KERNELS"
+
+// Kernels are those of the processor.
+func Kernels() (kernelset.Set, error) {
+	set, err := kernelset.Named(os.Getenv(KernelVariable))
+	if err != nil {
+		return set, fmt.Errorf("%s: %w", KernelVariable, err)
+	}
+	return set, nil
 }
 
 // What a device with too little memory can be helped by: what trains can be made smaller, what ranks has the size that it has.

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"nearfar/engine/cuda"
-	kernelset "nearfar/kernels/cpu"
 	"nearfar/trainer"
 	"nearfar/trainer/memory"
 )
@@ -20,7 +19,11 @@ func doctor(args []string, w io.Writer) error {
 	}
 	fmt.Fprintf(w, "build      %s\n", build())
 	fmt.Fprintf(w, "processor  %s, %d threads\n", processor(), runtime.GOMAXPROCS(0))
-	fmt.Fprintf(w, "kernels    cpu/%s\n", kernelset.Best().Name())
+	kernels, err := trainer.Kernels()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "kernels    cpu/%s\n", kernels.Name())
 	if free := memory.Available(); free > 0 {
 		fmt.Fprintf(w, "memory     %.1f GiB available\n", float64(free)/memory.GiB)
 	}

@@ -98,7 +98,7 @@ func alone(work cpu.Work) {
 // BenchmarkKernels reports GF/s and GB/s of one thread.
 func BenchmarkKernels(b *testing.B) {
 	for _, p := range problems() {
-		for _, s := range sets() {
+		for _, s := range cpu.Sets() {
 			b.Run(p.name+"/"+s.Name(), func(b *testing.B) {
 				want, err := p.k.Infer(described(p.in))
 				if err != nil {

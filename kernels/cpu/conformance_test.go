@@ -2,6 +2,7 @@ package cpu_test
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -64,12 +65,21 @@ func run(work cpu.Work, threads int) {
 }
 
 func TestConformance(t *testing.T) {
-	for _, s := range sets() {
+	for _, s := range cpu.Sets() {
 		t.Run(s.Name(), func(t *testing.T) { kerneltest.RunAll(t, underTest{s}) })
 	}
 }
 
-// sets is plain Go and, where there is more, the best of this processor.
-func sets() []cpu.Set {
-	return slices.Compact([]cpu.Set{cpu.Generic(), cpu.Best()})
+func TestNamed(t *testing.T) {
+	for _, s := range cpu.Sets() {
+		if got, err := cpu.Named(s.Name()); err != nil || got != s {
+			t.Errorf("%s is %v, %v", s.Name(), got, err)
+		}
+	}
+	if got, err := cpu.Named(""); err != nil || got != cpu.Best() {
+		t.Errorf("no name is %v, %v", got, err)
+	}
+	if _, err := cpu.Named("sse"); err == nil || !strings.Contains(err.Error(), "it has generic") {
+		t.Errorf("a set that is none: %v", err)
+	}
 }

@@ -183,7 +183,7 @@ func check(t *testing.T, name string, k kernels.Kernel, in []kernels.Tensor64) {
 		ref = append(ref, kernels.NewTensor64(d))
 	}
 	k.Ref(ref, in)
-	for _, s := range sets() {
+	for _, s := range cpu.Sets() {
 		for dtype, tolerance := range map[kernels.DType]float64{kernels.Float32: 2e-5, kernels.Float64: 1e-12} {
 			var operands, once, again []cpu.Tensor
 			for i, x := range in {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func each() []Set { return []Set{Generic(), Best()} }
+func each() []Set { return Sets() }
 
 // wave is n numbers without a pattern that a mistake in an index could repeat.
 func wave(n int, phase float64) []float32 {

@@ -8,6 +8,7 @@ package cpu
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"nearfar/kernels"
 )
@@ -27,8 +28,9 @@ type Set struct{ level level }
 type level uint8
 
 const (
-	plain level = iota
-	avx2        // AVX2 with FMA
+	plain  level = iota
+	avx2         // AVX2 with FMA
+	avx512       // AVX-512 F, BW, DQ and VL, and avx2
 )
 
 // Generic is plain Go.
@@ -37,8 +39,31 @@ func Generic() Set { return Set{plain} }
 // Best is the fastest set that this processor can run.
 func Best() Set { return Set{detect()} }
 
-// Name is "generic" or "avx2".
-func (s Set) Name() string { return [...]string{"generic", "avx2"}[s.level] }
+// Sets are what this processor can run, the slowest first.
+func Sets() (sets []Set) {
+	for l := plain; l <= detect(); l++ {
+		sets = append(sets, Set{l})
+	}
+	return sets
+}
+
+// Named is the set of a name; the best for no name. What this processor cannot run is an error.
+func Named(name string) (Set, error) {
+	if name == "" {
+		return Best(), nil
+	}
+	var names []string
+	for _, s := range Sets() {
+		if s.Name() == name {
+			return s, nil
+		}
+		names = append(names, s.Name())
+	}
+	return Set{}, fmt.Errorf("there are no kernels %q on this processor: it has %s", name, strings.Join(names, ", "))
+}
+
+// Name is "generic", "avx2" or "avx512".
+func (s Set) Name() string { return [...]string{"generic", "avx2", "avx512"}[s.level] }
 
 // Offers reports whether the set has the kernel for these descriptions.
 func (s Set) Offers(k kernels.Kernel, out, in []kernels.Desc) bool {

@@ -1,15 +1,21 @@
-//go:generate go -C gen run . -out ../assembly_amd64.s -stubs ../assembly_amd64.go -pkg cpu
+//go:build !noasm
 
 package cpu
+
+//go:generate go -C gen run . -out ../assembly_amd64.s -stubs ../assembly_amd64.go -pkg cpu
 
 import "golang.org/x/sys/cpu"
 
 // detect asks the processor.
 func detect() level {
-	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
+	x := &cpu.X86
+	switch {
+	case !x.HasAVX2 || !x.HasFMA:
+		return plain
+	case !x.HasAVX512F || !x.HasAVX512BW || !x.HasAVX512DQ || !x.HasAVX512VL:
 		return avx2
 	}
-	return plain
+	return avx512
 }
 
 // The size of a tile of C in registers, and the depth of a block: 256 rows of a 16-column panel of B are 16 KiB, which stay in

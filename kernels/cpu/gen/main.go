@@ -10,7 +10,7 @@ import (
 )
 
 func main() {
-	ConstraintExpr("amd64")
+	ConstraintExpr("amd64,!noasm")
 	gemm6x16()
 	expSum()
 	for _, cols := range []int{64, 32, 16, 8} {
