@@ -28,6 +28,13 @@ func TestCUBLASCallsTheLibrary(t *testing.T) {
 	}
 	build := exec.Command("go", "build", "-tags", "gpu", "-o", program, "./testdata/cublas")
 	build.Env = append(os.Environ(), "CPATH="+filepath.Dir(header)) // behind the folders of CGO_CFLAGS
+	if os.Getenv("CGO_CFLAGS") == "" {
+		flags, err := exec.Command("../toolkit", "cflags").Output()
+		if err != nil {
+			t.Fatalf("../toolkit cflags: %v", err)
+		}
+		build.Env = append(build.Env, "CGO_CFLAGS="+strings.TrimSpace(string(flags)))
+	}
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
