@@ -38,3 +38,8 @@ func spmmRow16(y *float32, x *float32, xRow int, col *int32, edges int, cols int
 //
 //go:noescape
 func spmmRow8(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
+
+// adamAVX2 is a step of Adam over n elements. c = scale, decay, b1, 1-b1, b2, 1-b2, c2, eps, lr·c1, shrink.
+//
+//go:noescape
+func adamAVX2(p *float32, m *float32, v *float32, pIn *float32, mIn *float32, vIn *float32, grad *float32, n int, c *[10]float32)

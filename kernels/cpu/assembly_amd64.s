@@ -466,3 +466,103 @@ store:
 	VMOVUPS      Y0, (AX)
 	VZEROUPPER
 	RET
+
+DATA masks<>+0(SB)/4, $0xffffffff
+DATA masks<>+4(SB)/4, $0xffffffff
+DATA masks<>+8(SB)/4, $0xffffffff
+DATA masks<>+12(SB)/4, $0xffffffff
+DATA masks<>+16(SB)/4, $0xffffffff
+DATA masks<>+20(SB)/4, $0xffffffff
+DATA masks<>+24(SB)/4, $0xffffffff
+DATA masks<>+28(SB)/4, $0xffffffff
+DATA masks<>+32(SB)/4, $0x00000000
+DATA masks<>+36(SB)/4, $0x00000000
+DATA masks<>+40(SB)/4, $0x00000000
+DATA masks<>+44(SB)/4, $0x00000000
+DATA masks<>+48(SB)/4, $0x00000000
+DATA masks<>+52(SB)/4, $0x00000000
+DATA masks<>+56(SB)/4, $0x00000000
+DATA masks<>+60(SB)/4, $0x00000000
+GLOBL masks<>(SB), RODATA|NOPTR, $64
+
+// func adamAVX2(p *float32, m *float32, v *float32, pIn *float32, mIn *float32, vIn *float32, grad *float32, n int, c *[10]float32)
+// Requires: AVX, FMA3
+TEXT ·adamAVX2(SB), NOSPLIT, $0-72
+	MOVQ         p+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         pIn+24(FP), BX
+	MOVQ         mIn+32(FP), SI
+	MOVQ         vIn+40(FP), DI
+	MOVQ         grad+48(FP), R8
+	MOVQ         n+56(FP), R9
+	MOVQ         c+64(FP), R10
+	VBROADCASTSS (R10), Y0
+	VBROADCASTSS 4(R10), Y1
+	VBROADCASTSS 8(R10), Y2
+	VBROADCASTSS 12(R10), Y3
+	VBROADCASTSS 16(R10), Y4
+	VBROADCASTSS 20(R10), Y5
+	VBROADCASTSS 24(R10), Y6
+	VBROADCASTSS 28(R10), Y7
+	VBROADCASTSS 32(R10), Y8
+	VBROADCASTSS 36(R10), Y9
+	XORQ         R10, R10
+	SUBQ         $0x08, R9
+	JL           adamLast
+
+adamLoop:
+	VMOVUPS     (BX)(R10*1), Y10
+	VMOVUPS     (R8)(R10*1), Y11
+	VMULPS      Y0, Y11, Y11
+	VFMADD231PS Y10, Y1, Y11
+	VMOVUPS     (SI)(R10*1), Y12
+	VMULPS      Y2, Y12, Y12
+	VFMADD231PS Y11, Y3, Y12
+	VMOVUPS     Y12, (CX)(R10*1)
+	VMULPS      Y5, Y11, Y13
+	VMULPS      Y11, Y13, Y13
+	VMOVUPS     (DI)(R10*1), Y11
+	VFMADD213PS Y13, Y4, Y11
+	VMOVUPS     Y11, (DX)(R10*1)
+	VMULPS      Y6, Y11, Y11
+	VSQRTPS     Y11, Y11
+	VADDPS      Y7, Y11, Y11
+	VMULPS      Y8, Y12, Y12
+	VDIVPS      Y11, Y12, Y12
+	VFMSUB213PS Y12, Y9, Y10
+	VMOVUPS     Y10, (AX)(R10*1)
+	ADDQ        $0x20, R10
+	SUBQ        $0x08, R9
+	JGE         adamLoop
+
+adamLast:
+	NEGQ        R9
+	CMPQ        R9, $0x08
+	JE          adamDone
+	LEAQ        masks<>+0(SB), R11
+	VMOVUPS     (R11)(R9*4), Y10
+	VMASKMOVPS  (BX)(R10*1), Y10, Y11
+	VMASKMOVPS  (R8)(R10*1), Y10, Y12
+	VMULPS      Y0, Y12, Y12
+	VFMADD231PS Y11, Y1, Y12
+	VMASKMOVPS  (SI)(R10*1), Y10, Y0
+	VMULPS      Y2, Y0, Y0
+	VFMADD231PS Y12, Y3, Y0
+	VMASKMOVPS  Y0, Y10, (CX)(R10*1)
+	VMULPS      Y5, Y12, Y1
+	VMULPS      Y12, Y1, Y1
+	VMASKMOVPS  (DI)(R10*1), Y10, Y2
+	VFMADD213PS Y1, Y4, Y2
+	VMASKMOVPS  Y2, Y10, (DX)(R10*1)
+	VMULPS      Y6, Y2, Y2
+	VSQRTPS     Y2, Y2
+	VADDPS      Y7, Y2, Y2
+	VMULPS      Y8, Y0, Y0
+	VDIVPS      Y2, Y0, Y0
+	VFMSUB213PS Y0, Y9, Y11
+	VMASKMOVPS  Y11, Y10, (AX)(R10*1)
+
+adamDone:
+	VZEROUPPER
+	RET

@@ -16,6 +16,8 @@ func main() {
 	for _, cols := range []int{64, 32, 16, 8} {
 		spmmRow(cols)
 	}
+	maskTable()
+	adam()
 	Generate()
 }
 

@@ -1,0 +1,8 @@
+//go:build !amd64 || noasm
+
+package cpu
+
+// vectors is false here, so that none of the functions below is reached.
+func vectors[T float](s Set) bool { return false }
+
+func adamAll[T float](out, in [3][]T, g []T, c *[10]float32) {}
