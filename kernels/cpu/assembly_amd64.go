@@ -43,3 +43,15 @@ func spmmRow8(y *float32, x *float32, xRow int, col *int32, edges int, cols int,
 //
 //go:noescape
 func adamAVX2(p *float32, m *float32, v *float32, pIn *float32, mIn *float32, vIn *float32, grad *float32, n int, c *[10]float32)
+
+// philoxAVX2 sets the first groups·32 numbers of each row of y, which are rowBytes apart, to uniform random numbers; rows, groups > 0. keys are
+// two for each round, counter that of the first block: word 0 counts blocks along a row, word 1 rows.
+//
+//go:noescape
+func philoxAVX2(y *float32, rows int, groups int, rowBytes int, keys *[20]uint32, counter *[4]uint32)
+
+// philoxAVX512 sets the first groups·32 numbers of each row of y, which are rowBytes apart, to uniform random numbers; rows, groups > 0. keys are
+// two for each round, counter that of the first block: word 0 counts blocks along a row, word 1 rows.
+//
+//go:noescape
+func philoxAVX512(y *float32, rows int, groups int, rowBytes int, keys *[20]uint32, counter *[4]uint32)

@@ -566,3 +566,449 @@ adamLast:
 adamDone:
 	VZEROUPPER
 	RET
+
+DATA philoxTable<>+0(SB)/8, $0x0000000000000000
+DATA philoxTable<>+8(SB)/8, $0x0000000000000004
+DATA philoxTable<>+16(SB)/8, $0x0000000000000001
+DATA philoxTable<>+24(SB)/8, $0x0000000000000005
+DATA philoxTable<>+32(SB)/8, $0x0000000000000002
+DATA philoxTable<>+40(SB)/8, $0x0000000000000006
+DATA philoxTable<>+48(SB)/8, $0x0000000000000003
+DATA philoxTable<>+56(SB)/8, $0x0000000000000007
+DATA philoxTable<>+64(SB)/8, $0x0000000000000000
+DATA philoxTable<>+72(SB)/8, $0x0000000000000002
+DATA philoxTable<>+80(SB)/8, $0x0000000000000001
+DATA philoxTable<>+88(SB)/8, $0x0000000000000003
+DATA philoxTable<>+96(SB)/8, $0x0000000000000000
+DATA philoxTable<>+104(SB)/8, $0x0000000000000002
+DATA philoxTable<>+112(SB)/8, $0x0000000000000001
+DATA philoxTable<>+120(SB)/8, $0x0000000000000003
+DATA philoxTable<>+128(SB)/8, $0x0000000000000008
+DATA philoxTable<>+136(SB)/8, $0x0000000000000008
+DATA philoxTable<>+144(SB)/8, $0x0000000000000008
+DATA philoxTable<>+152(SB)/8, $0x0000000000000008
+DATA philoxTable<>+160(SB)/8, $0x0000000000000008
+DATA philoxTable<>+168(SB)/8, $0x0000000000000008
+DATA philoxTable<>+176(SB)/8, $0x0000000000000008
+DATA philoxTable<>+184(SB)/8, $0x0000000000000008
+DATA philoxTable<>+192(SB)/8, $0x0000000000000004
+DATA philoxTable<>+200(SB)/8, $0x0000000000000004
+DATA philoxTable<>+208(SB)/8, $0x0000000000000004
+DATA philoxTable<>+216(SB)/8, $0x0000000000000004
+DATA philoxTable<>+224(SB)/8, $0x0000000000000004
+DATA philoxTable<>+232(SB)/8, $0x0000000000000004
+DATA philoxTable<>+240(SB)/8, $0x0000000000000004
+DATA philoxTable<>+248(SB)/8, $0x0000000000000004
+DATA philoxTable<>+256(SB)/8, $0x0000000000000001
+DATA philoxTable<>+264(SB)/8, $0x0000000000000001
+DATA philoxTable<>+272(SB)/8, $0x0000000000000001
+DATA philoxTable<>+280(SB)/8, $0x0000000000000001
+DATA philoxTable<>+288(SB)/8, $0x0000000000000001
+DATA philoxTable<>+296(SB)/8, $0x0000000000000001
+DATA philoxTable<>+304(SB)/8, $0x0000000000000001
+DATA philoxTable<>+312(SB)/8, $0x0000000000000001
+DATA philoxTable<>+320(SB)/8, $0x3380000033800000
+DATA philoxTable<>+328(SB)/8, $0x3380000033800000
+DATA philoxTable<>+336(SB)/8, $0x3380000033800000
+DATA philoxTable<>+344(SB)/8, $0x3380000033800000
+DATA philoxTable<>+352(SB)/8, $0x3380000033800000
+DATA philoxTable<>+360(SB)/8, $0x3380000033800000
+DATA philoxTable<>+368(SB)/8, $0x3380000033800000
+DATA philoxTable<>+376(SB)/8, $0x3380000033800000
+DATA philoxTable<>+384(SB)/8, $0x00000000d2511f53
+DATA philoxTable<>+392(SB)/8, $0x00000000d2511f53
+DATA philoxTable<>+400(SB)/8, $0x00000000d2511f53
+DATA philoxTable<>+408(SB)/8, $0x00000000d2511f53
+DATA philoxTable<>+416(SB)/8, $0x00000000d2511f53
+DATA philoxTable<>+424(SB)/8, $0x00000000d2511f53
+DATA philoxTable<>+432(SB)/8, $0x00000000d2511f53
+DATA philoxTable<>+440(SB)/8, $0x00000000d2511f53
+DATA philoxTable<>+448(SB)/8, $0x00000000cd9e8d57
+DATA philoxTable<>+456(SB)/8, $0x00000000cd9e8d57
+DATA philoxTable<>+464(SB)/8, $0x00000000cd9e8d57
+DATA philoxTable<>+472(SB)/8, $0x00000000cd9e8d57
+DATA philoxTable<>+480(SB)/8, $0x00000000cd9e8d57
+DATA philoxTable<>+488(SB)/8, $0x00000000cd9e8d57
+DATA philoxTable<>+496(SB)/8, $0x00000000cd9e8d57
+DATA philoxTable<>+504(SB)/8, $0x00000000cd9e8d57
+GLOBL philoxTable<>(SB), RODATA|NOPTR, $512
+
+// func philoxAVX2(y *float32, rows int, groups int, rowBytes int, keys *[20]uint32, counter *[4]uint32)
+// Requires: AVX, AVX2
+TEXT ·philoxAVX2(SB), NOSPLIT, $0-48
+	MOVQ         y+0(FP), AX
+	MOVQ         rows+8(FP), CX
+	MOVQ         groups+16(FP), DX
+	MOVQ         rowBytes+24(FP), BX
+	MOVQ         keys+32(FP), SI
+	MOVQ         counter+40(FP), DI
+	VMOVUPS      philoxTable<>+384(SB), Y0
+	VMOVUPS      philoxTable<>+448(SB), Y1
+	VPBROADCASTD 4(DI), Y2
+
+row:
+	MOVQ         AX, R8
+	MOVQ         DX, R9
+	VPBROADCASTD (DI), Y3
+	VPADDD       philoxTable<>+64(SB), Y3, Y3
+
+group:
+	VPBROADCASTD 8(DI), Y6
+	VPBROADCASTD 12(DI), Y7
+	VMOVAPS      Y3, Y4
+	VMOVAPS      Y2, Y5
+	VPBROADCASTD 8(DI), Y10
+	VPBROADCASTD 12(DI), Y11
+	VPADDD       philoxTable<>+192(SB), Y3, Y8
+	VMOVAPS      Y2, Y9
+	VPADDD       philoxTable<>+128(SB), Y3, Y3
+	VPBROADCASTD (SI), Y12
+	VPBROADCASTD 4(SI), Y13
+	VPMULUDQ     Y0, Y4, Y14
+	VPMULUDQ     Y1, Y6, Y15
+	VPSRLQ       $0x20, Y15, Y4
+	VPSRLQ       $0x20, Y14, Y6
+	VPXOR        Y12, Y5, Y5
+	VPXOR        Y13, Y7, Y7
+	VPXOR        Y5, Y4, Y4
+	VPXOR        Y7, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y5
+	VPMULUDQ     Y1, Y10, Y7
+	VPSRLQ       $0x20, Y7, Y8
+	VPSRLQ       $0x20, Y5, Y10
+	VPXOR        Y12, Y9, Y9
+	VPXOR        Y13, Y11, Y11
+	VPXOR        Y9, Y8, Y8
+	VPXOR        Y11, Y10, Y10
+	VPBROADCASTD 8(SI), Y9
+	VPBROADCASTD 12(SI), Y11
+	VPMULUDQ     Y0, Y4, Y12
+	VPMULUDQ     Y1, Y6, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y6
+	VPXOR        Y9, Y15, Y15
+	VPXOR        Y11, Y14, Y14
+	VPXOR        Y15, Y4, Y4
+	VPXOR        Y14, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y14
+	VPMULUDQ     Y1, Y10, Y15
+	VPSRLQ       $0x20, Y15, Y8
+	VPSRLQ       $0x20, Y14, Y10
+	VPXOR        Y9, Y7, Y7
+	VPXOR        Y11, Y5, Y5
+	VPXOR        Y7, Y8, Y8
+	VPXOR        Y5, Y10, Y10
+	VPBROADCASTD 16(SI), Y5
+	VPBROADCASTD 20(SI), Y7
+	VPMULUDQ     Y0, Y4, Y9
+	VPMULUDQ     Y1, Y6, Y11
+	VPSRLQ       $0x20, Y11, Y4
+	VPSRLQ       $0x20, Y9, Y6
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y12, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y12
+	VPMULUDQ     Y1, Y10, Y13
+	VPSRLQ       $0x20, Y13, Y8
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y5, Y15, Y15
+	VPXOR        Y7, Y14, Y14
+	VPXOR        Y15, Y8, Y8
+	VPXOR        Y14, Y10, Y10
+	VPBROADCASTD 24(SI), Y5
+	VPBROADCASTD 28(SI), Y7
+	VPMULUDQ     Y0, Y4, Y14
+	VPMULUDQ     Y1, Y6, Y15
+	VPSRLQ       $0x20, Y15, Y4
+	VPSRLQ       $0x20, Y14, Y6
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y7, Y9, Y9
+	VPXOR        Y11, Y4, Y4
+	VPXOR        Y9, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y9
+	VPMULUDQ     Y1, Y10, Y11
+	VPSRLQ       $0x20, Y11, Y8
+	VPSRLQ       $0x20, Y9, Y10
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 32(SI), Y5
+	VPBROADCASTD 36(SI), Y7
+	VPMULUDQ     Y0, Y4, Y12
+	VPMULUDQ     Y1, Y6, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y6
+	VPXOR        Y5, Y15, Y15
+	VPXOR        Y7, Y14, Y14
+	VPXOR        Y15, Y4, Y4
+	VPXOR        Y14, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y14
+	VPMULUDQ     Y1, Y10, Y15
+	VPSRLQ       $0x20, Y15, Y8
+	VPSRLQ       $0x20, Y14, Y10
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y7, Y9, Y9
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 40(SI), Y5
+	VPBROADCASTD 44(SI), Y7
+	VPMULUDQ     Y0, Y4, Y9
+	VPMULUDQ     Y1, Y6, Y11
+	VPSRLQ       $0x20, Y11, Y4
+	VPSRLQ       $0x20, Y9, Y6
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y12, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y12
+	VPMULUDQ     Y1, Y10, Y13
+	VPSRLQ       $0x20, Y13, Y8
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y5, Y15, Y15
+	VPXOR        Y7, Y14, Y14
+	VPXOR        Y15, Y8, Y8
+	VPXOR        Y14, Y10, Y10
+	VPBROADCASTD 48(SI), Y5
+	VPBROADCASTD 52(SI), Y7
+	VPMULUDQ     Y0, Y4, Y14
+	VPMULUDQ     Y1, Y6, Y15
+	VPSRLQ       $0x20, Y15, Y4
+	VPSRLQ       $0x20, Y14, Y6
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y7, Y9, Y9
+	VPXOR        Y11, Y4, Y4
+	VPXOR        Y9, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y9
+	VPMULUDQ     Y1, Y10, Y11
+	VPSRLQ       $0x20, Y11, Y8
+	VPSRLQ       $0x20, Y9, Y10
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 56(SI), Y5
+	VPBROADCASTD 60(SI), Y7
+	VPMULUDQ     Y0, Y4, Y12
+	VPMULUDQ     Y1, Y6, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y6
+	VPXOR        Y5, Y15, Y15
+	VPXOR        Y7, Y14, Y14
+	VPXOR        Y15, Y4, Y4
+	VPXOR        Y14, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y14
+	VPMULUDQ     Y1, Y10, Y15
+	VPSRLQ       $0x20, Y15, Y8
+	VPSRLQ       $0x20, Y14, Y10
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y7, Y9, Y9
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 64(SI), Y5
+	VPBROADCASTD 68(SI), Y7
+	VPMULUDQ     Y0, Y4, Y9
+	VPMULUDQ     Y1, Y6, Y11
+	VPSRLQ       $0x20, Y11, Y4
+	VPSRLQ       $0x20, Y9, Y6
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y12, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y12
+	VPMULUDQ     Y1, Y10, Y13
+	VPSRLQ       $0x20, Y13, Y8
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y5, Y15, Y15
+	VPXOR        Y7, Y14, Y14
+	VPXOR        Y15, Y8, Y8
+	VPXOR        Y14, Y10, Y10
+	VPBROADCASTD 72(SI), Y5
+	VPBROADCASTD 76(SI), Y7
+	VPMULUDQ     Y0, Y4, Y14
+	VPMULUDQ     Y1, Y6, Y15
+	VPSRLQ       $0x20, Y15, Y4
+	VPSRLQ       $0x20, Y14, Y6
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y7, Y9, Y9
+	VPXOR        Y11, Y4, Y4
+	VPXOR        Y9, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y9
+	VPMULUDQ     Y1, Y10, Y11
+	VPSRLQ       $0x20, Y11, Y8
+	VPSRLQ       $0x20, Y9, Y10
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPSLLQ       $0x20, Y15, Y15
+	VPBLENDD     $0xaa, Y15, Y4, Y4
+	VPSLLQ       $0x20, Y14, Y14
+	VPBLENDD     $0xaa, Y14, Y6, Y6
+	VPUNPCKLQDQ  Y6, Y4, Y15
+	VPUNPCKHQDQ  Y6, Y4, Y14
+	VPSRLD       $0x08, Y15, Y15
+	VCVTDQ2PS    Y15, Y15
+	VMULPS       philoxTable<>+320(SB), Y15, Y15
+	VMOVUPS      Y15, (R8)
+	VPSRLD       $0x08, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VMULPS       philoxTable<>+320(SB), Y14, Y14
+	VMOVUPS      Y14, 32(R8)
+	VPSLLQ       $0x20, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y8, Y8
+	VPSLLQ       $0x20, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y10, Y10
+	VPUNPCKLQDQ  Y10, Y8, Y11
+	VPUNPCKHQDQ  Y10, Y8, Y9
+	VPSRLD       $0x08, Y11, Y11
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       philoxTable<>+320(SB), Y11, Y11
+	VMOVUPS      Y11, 64(R8)
+	VPSRLD       $0x08, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       philoxTable<>+320(SB), Y9, Y9
+	VMOVUPS      Y9, 96(R8)
+	SUBQ         $-128, R8
+	DECQ         R9
+	JNE          group
+	VPADDD       philoxTable<>+256(SB), Y2, Y2
+	ADDQ         BX, AX
+	DECQ         CX
+	JNE          row
+	VZEROUPPER
+	RET
+
+// func philoxAVX512(y *float32, rows int, groups int, rowBytes int, keys *[20]uint32, counter *[4]uint32)
+// Requires: AVX, AVX512F
+TEXT ·philoxAVX512(SB), NOSPLIT, $0-48
+	MOVQ         y+0(FP), AX
+	MOVQ         rows+8(FP), CX
+	MOVQ         groups+16(FP), DX
+	MOVQ         rowBytes+24(FP), BX
+	MOVQ         keys+32(FP), SI
+	MOVQ         counter+40(FP), DI
+	VMOVUPS      philoxTable<>+384(SB), Z0
+	VMOVUPS      philoxTable<>+448(SB), Z1
+	VPBROADCASTD 4(DI), Z2
+
+row:
+	MOVQ         AX, R8
+	MOVQ         DX, R9
+	VPBROADCASTD (DI), Z3
+	VPADDD       philoxTable<>+0(SB), Z3, Z3
+
+group:
+	VPBROADCASTD 8(DI), Z6
+	VPBROADCASTD 12(DI), Z7
+	VMOVAPS      Z3, Z4
+	VMOVAPS      Z2, Z5
+	VPADDD       philoxTable<>+128(SB), Z3, Z3
+	VPBROADCASTD (SI), Z8
+	VPBROADCASTD 4(SI), Z9
+	VPMULUDQ     Z0, Z4, Z10
+	VPMULUDQ     Z1, Z6, Z11
+	VPSRLQ       $0x20, Z11, Z4
+	VPSRLQ       $0x20, Z10, Z6
+	VPTERNLOGD   $0x96, Z8, Z5, Z4
+	VPTERNLOGD   $0x96, Z9, Z7, Z6
+	VPBROADCASTD 8(SI), Z5
+	VPBROADCASTD 12(SI), Z7
+	VPMULUDQ     Z0, Z4, Z8
+	VPMULUDQ     Z1, Z6, Z9
+	VPSRLQ       $0x20, Z9, Z4
+	VPSRLQ       $0x20, Z8, Z6
+	VPTERNLOGD   $0x96, Z5, Z11, Z4
+	VPTERNLOGD   $0x96, Z7, Z10, Z6
+	VPBROADCASTD 16(SI), Z5
+	VPBROADCASTD 20(SI), Z7
+	VPMULUDQ     Z0, Z4, Z10
+	VPMULUDQ     Z1, Z6, Z11
+	VPSRLQ       $0x20, Z11, Z4
+	VPSRLQ       $0x20, Z10, Z6
+	VPTERNLOGD   $0x96, Z5, Z9, Z4
+	VPTERNLOGD   $0x96, Z7, Z8, Z6
+	VPBROADCASTD 24(SI), Z5
+	VPBROADCASTD 28(SI), Z7
+	VPMULUDQ     Z0, Z4, Z8
+	VPMULUDQ     Z1, Z6, Z9
+	VPSRLQ       $0x20, Z9, Z4
+	VPSRLQ       $0x20, Z8, Z6
+	VPTERNLOGD   $0x96, Z5, Z11, Z4
+	VPTERNLOGD   $0x96, Z7, Z10, Z6
+	VPBROADCASTD 32(SI), Z5
+	VPBROADCASTD 36(SI), Z7
+	VPMULUDQ     Z0, Z4, Z10
+	VPMULUDQ     Z1, Z6, Z11
+	VPSRLQ       $0x20, Z11, Z4
+	VPSRLQ       $0x20, Z10, Z6
+	VPTERNLOGD   $0x96, Z5, Z9, Z4
+	VPTERNLOGD   $0x96, Z7, Z8, Z6
+	VPBROADCASTD 40(SI), Z5
+	VPBROADCASTD 44(SI), Z7
+	VPMULUDQ     Z0, Z4, Z8
+	VPMULUDQ     Z1, Z6, Z9
+	VPSRLQ       $0x20, Z9, Z4
+	VPSRLQ       $0x20, Z8, Z6
+	VPTERNLOGD   $0x96, Z5, Z11, Z4
+	VPTERNLOGD   $0x96, Z7, Z10, Z6
+	VPBROADCASTD 48(SI), Z5
+	VPBROADCASTD 52(SI), Z7
+	VPMULUDQ     Z0, Z4, Z10
+	VPMULUDQ     Z1, Z6, Z11
+	VPSRLQ       $0x20, Z11, Z4
+	VPSRLQ       $0x20, Z10, Z6
+	VPTERNLOGD   $0x96, Z5, Z9, Z4
+	VPTERNLOGD   $0x96, Z7, Z8, Z6
+	VPBROADCASTD 56(SI), Z5
+	VPBROADCASTD 60(SI), Z7
+	VPMULUDQ     Z0, Z4, Z8
+	VPMULUDQ     Z1, Z6, Z9
+	VPSRLQ       $0x20, Z9, Z4
+	VPSRLQ       $0x20, Z8, Z6
+	VPTERNLOGD   $0x96, Z5, Z11, Z4
+	VPTERNLOGD   $0x96, Z7, Z10, Z6
+	VPBROADCASTD 64(SI), Z5
+	VPBROADCASTD 68(SI), Z7
+	VPMULUDQ     Z0, Z4, Z10
+	VPMULUDQ     Z1, Z6, Z11
+	VPSRLQ       $0x20, Z11, Z4
+	VPSRLQ       $0x20, Z10, Z6
+	VPTERNLOGD   $0x96, Z5, Z9, Z4
+	VPTERNLOGD   $0x96, Z7, Z8, Z6
+	VPBROADCASTD 72(SI), Z5
+	VPBROADCASTD 76(SI), Z7
+	VPMULUDQ     Z0, Z4, Z8
+	VPMULUDQ     Z1, Z6, Z9
+	VPSRLQ       $0x20, Z9, Z4
+	VPSRLQ       $0x20, Z8, Z6
+	VPTERNLOGD   $0x96, Z5, Z11, Z4
+	VPTERNLOGD   $0x96, Z7, Z10, Z6
+	VPSLLQ       $0x20, Z9, Z9
+	MOVL         $0x0000aaaa, R10
+	KMOVW        R10, K1
+	VPBLENDMD    Z9, Z4, K1, Z4
+	VPSLLQ       $0x20, Z8, Z8
+	MOVL         $0x0000aaaa, R10
+	KMOVW        R10, K1
+	VPBLENDMD    Z8, Z6, K1, Z6
+	VPUNPCKLQDQ  Z6, Z4, Z9
+	VPUNPCKHQDQ  Z6, Z4, Z8
+	VPSRLD       $0x08, Z9, Z9
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       philoxTable<>+320(SB), Z9, Z9
+	VMOVUPS      Z9, (R8)
+	VPSRLD       $0x08, Z8, Z8
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       philoxTable<>+320(SB), Z8, Z8
+	VMOVUPS      Z8, 64(R8)
+	SUBQ         $-128, R8
+	DECQ         R9
+	JNE          group
+	VPADDD       philoxTable<>+256(SB), Z2, Z2
+	ADDQ         BX, AX
+	DECQ         CX
+	JNE          row
+	VZEROUPPER
+	RET

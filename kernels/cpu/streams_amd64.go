@@ -2,7 +2,11 @@
 
 package cpu
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"nearfar/kernels/philox"
+)
 
 // Kernels that wait for memory, for float32 by AVX2: the functions below are reached where vectors says so.
 
@@ -19,4 +23,34 @@ func adamAll[T float](out, in [3][]T, g []T, c *[10]float32) {
 		_, _ = out[k][:n], in[k][:n]
 	}
 	adamAVX2(at(out[0]), at(out[1]), at(out[2]), at(in[0]), at(in[1]), at(in[2]), at(g), n, c)
+}
+
+// uniformsAVX is uniforms by 32 numbers; what is left of each row is taken from 32 more.
+func uniformsAVX(set Set, y []float32, s stretch) {
+	if len(y) == 0 {
+		return
+	}
+	keys := philox.Keys(s.Key())
+	counter := [4]uint32{uint32(s.col / 4), uint32(s.row), uint32(s.t), uint32(s.t >> 32)}
+	rows, whole := len(y)/s.cols, s.cols/32
+	if whole > 0 {
+		philoxRows(set, &y[0], rows, whole, 4*s.cols, &keys, &counter)
+	}
+	if left := s.cols % 32; left > 0 {
+		counter[0] += uint32(8 * whole)
+		for r := range rows {
+			var more [32]float32
+			philoxRows(set, &more[0], 1, 1, 0, &keys, &counter)
+			copy(y[(r+1)*s.cols-left:][:left], more[:])
+			counter[1]++
+		}
+	}
+}
+
+func philoxRows(set Set, y *float32, rows, groups, rowBytes int, keys *[20]uint32, counter *[4]uint32) {
+	if set.level >= avx512 {
+		philoxAVX512(y, rows, groups, rowBytes, keys, counter)
+	} else {
+		philoxAVX2(y, rows, groups, rowBytes, keys, counter)
+	}
 }

@@ -6,3 +6,5 @@ package cpu
 func vectors[T float](s Set) bool { return false }
 
 func adamAll[T float](out, in [3][]T, g []T, c *[10]float32) {}
+
+func uniformsAVX(set Set, y []float32, s stretch) {}

@@ -18,6 +18,9 @@ func main() {
 	}
 	maskTable()
 	adam()
+	philoxTable()
+	philox("philoxAVX2", YMM, 2)
+	philox("philoxAVX512", ZMM, 1)
 	Generate()
 }
 
