@@ -44,6 +44,11 @@ func spmmRow8(y *float32, x *float32, xRow int, col *int32, edges int, cols int,
 //go:noescape
 func adamAVX2(p *float32, m *float32, v *float32, pIn *float32, mIn *float32, vIn *float32, grad *float32, n int, c *[10]float32)
 
+// mapTile sets d[i] = op(a[i], b[i], c[i]) for n elements, where op is the number of a kernels.MapOp in mapTileOps; d may be an operand.
+//
+//go:noescape
+func mapTile(op int, d *float32, a *float32, b *float32, c *float32, n int, imm float32)
+
 // philoxAVX2 sets the first groups·32 numbers of each row of y, which are rowBytes apart, to uniform random numbers; rows, groups > 0. keys are
 // two for each round, counter that of the first block: word 0 counts blocks along a row, word 1 rows.
 //

@@ -567,6 +567,643 @@ adamDone:
 	VZEROUPPER
 	RET
 
+DATA mapConstants<>+0(SB)/4, $0x3f800000
+DATA mapConstants<>+4(SB)/4, $0x3f800000
+DATA mapConstants<>+8(SB)/4, $0x3f800000
+DATA mapConstants<>+12(SB)/4, $0x3f800000
+DATA mapConstants<>+16(SB)/4, $0x3f800000
+DATA mapConstants<>+20(SB)/4, $0x3f800000
+DATA mapConstants<>+24(SB)/4, $0x3f800000
+DATA mapConstants<>+28(SB)/4, $0x3f800000
+DATA mapConstants<>+32(SB)/4, $0x80000000
+DATA mapConstants<>+36(SB)/4, $0x80000000
+DATA mapConstants<>+40(SB)/4, $0x80000000
+DATA mapConstants<>+44(SB)/4, $0x80000000
+DATA mapConstants<>+48(SB)/4, $0x80000000
+DATA mapConstants<>+52(SB)/4, $0x80000000
+DATA mapConstants<>+56(SB)/4, $0x80000000
+DATA mapConstants<>+60(SB)/4, $0x80000000
+GLOBL mapConstants<>(SB), RODATA|NOPTR, $64
+
+// func mapTile(op int, d *float32, a *float32, b *float32, c *float32, n int, imm float32)
+// Requires: AVX
+TEXT ·mapTile(SB), NOSPLIT, $0-52
+	MOVQ         op+0(FP), AX
+	MOVQ         d+8(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         b+24(FP), BX
+	MOVQ         c+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS imm+48(FP), Y0
+	CMPQ         AX, $0x02
+	JE           op2
+	CMPQ         AX, $0x03
+	JE           op3
+	CMPQ         AX, $0x06
+	JE           op6
+	CMPQ         AX, $0x07
+	JE           op7
+	CMPQ         AX, $0x0a
+	JE           op10
+	CMPQ         AX, $0x0c
+	JE           op12
+	CMPQ         AX, $0x0d
+	JE           op13
+	CMPQ         AX, $0x0e
+	JE           op14
+	CMPQ         AX, $0x0f
+	JE           op15
+	CMPQ         AX, $0x10
+	JE           op16
+	CMPQ         AX, $0x11
+	JE           op17
+	CMPQ         AX, $0x12
+	JE           op18
+	CMPQ         AX, $0x13
+	JE           op19
+	CMPQ         AX, $0x14
+	JE           op20
+	CMPQ         AX, $0x15
+	JE           op21
+	CMPQ         AX, $0x16
+	JE           op22
+	CMPQ         AX, $0x17
+	JE           op23
+	CMPQ         AX, $0x18
+	JE           op24
+	CMPQ         AX, $0x19
+	JE           op25
+	RET
+
+op2:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op2Last
+
+op2Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VXORPS  mapConstants<>+32(SB), Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op2Loop
+
+op2Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op2Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VXORPS     mapConstants<>+32(SB), Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op2Done:
+	VZEROUPPER
+	RET
+
+op3:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op3Last
+
+op3Loop:
+	VMOVUPS   (DX)(AX*1), Y0
+	VANDPS    mapConstants<>+32(SB), Y0, Y1
+	VORPS     mapConstants<>+0(SB), Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VCMPPS    $0x0c, Y2, Y0, Y2
+	VBLENDVPS Y2, Y1, Y0, Y1
+	VMOVUPS   Y1, (CX)(AX*1)
+	ADDQ      $0x20, AX
+	SUBQ      $0x08, DI
+	JGE       op3Loop
+
+op3Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op3Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VANDPS     mapConstants<>+32(SB), Y1, Y2
+	VORPS      mapConstants<>+0(SB), Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VCMPPS     $0x0c, Y3, Y1, Y3
+	VBLENDVPS  Y3, Y2, Y1, Y2
+	VMASKMOVPS Y2, Y0, (CX)(AX*1)
+
+op3Done:
+	VZEROUPPER
+	RET
+
+op6:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op6Last
+
+op6Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VSQRTPS Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op6Loop
+
+op6Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op6Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VSQRTPS    Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op6Done:
+	VZEROUPPER
+	RET
+
+op7:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op7Last
+
+op7Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VMOVUPS mapConstants<>+0(SB), Y1
+	VDIVPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op7Loop
+
+op7Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op7Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMOVUPS    mapConstants<>+0(SB), Y2
+	VDIVPS     Y1, Y2, Y2
+	VMASKMOVPS Y2, Y0, (CX)(AX*1)
+
+op7Done:
+	VZEROUPPER
+	RET
+
+op10:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op10Last
+
+op10Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VXORPS  Y1, Y1, Y1
+	VMAXPS  Y0, Y1, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op10Loop
+
+op10Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op10Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VXORPS     Y2, Y2, Y2
+	VMAXPS     Y1, Y2, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op10Done:
+	VZEROUPPER
+	RET
+
+op12:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op12Last
+
+op12Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VMULPS  Y0, Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op12Loop
+
+op12Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op12Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMULPS     Y1, Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op12Done:
+	VZEROUPPER
+	RET
+
+op13:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op13Last
+
+op13Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VXORPS  Y1, Y1, Y1
+	VCMPPS  $0x1e, Y1, Y0, Y0
+	VANDPS  mapConstants<>+0(SB), Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op13Loop
+
+op13Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op13Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VXORPS     Y2, Y2, Y2
+	VCMPPS     $0x1e, Y2, Y1, Y1
+	VANDPS     mapConstants<>+0(SB), Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op13Done:
+	VZEROUPPER
+	RET
+
+op14:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op14Last
+
+op14Loop:
+	VMOVUPS (DX)(AX*1), Y1
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op14Loop
+
+op14Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op14Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y1
+	VMASKMOVPS (DX)(AX*1), Y1, Y2
+	VMULPS     Y0, Y2, Y0
+	VMASKMOVPS Y0, Y1, (CX)(AX*1)
+
+op14Done:
+	VZEROUPPER
+	RET
+
+op15:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op15Last
+
+op15Loop:
+	VMOVUPS (DX)(AX*1), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op15Loop
+
+op15Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op15Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y1
+	VMASKMOVPS (DX)(AX*1), Y1, Y2
+	VADDPS     Y0, Y2, Y0
+	VMASKMOVPS Y0, Y1, (CX)(AX*1)
+
+op15Done:
+	VZEROUPPER
+	RET
+
+op16:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op16Last
+
+op16Loop:
+	VMOVUPS   (DX)(AX*1), Y1
+	VMAXPS    Y0, Y1, Y2
+	VCMPPS    $0x03, Y1, Y1, Y3
+	VBLENDVPS Y3, Y1, Y2, Y2
+	VMOVUPS   Y2, (CX)(AX*1)
+	ADDQ      $0x20, AX
+	SUBQ      $0x08, DI
+	JGE       op16Loop
+
+op16Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op16Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y1
+	VMASKMOVPS (DX)(AX*1), Y1, Y2
+	VMAXPS     Y0, Y2, Y0
+	VCMPPS     $0x03, Y2, Y2, Y3
+	VBLENDVPS  Y3, Y2, Y0, Y0
+	VMASKMOVPS Y0, Y1, (CX)(AX*1)
+
+op16Done:
+	VZEROUPPER
+	RET
+
+op17:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op17Last
+
+op17Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VMOVUPS (BX)(AX*1), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op17Loop
+
+op17Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op17Done
+	LEAQ       masks<>+0(SB), SI
+	VMOVUPS    (SI)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VADDPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op17Done:
+	VZEROUPPER
+	RET
+
+op18:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op18Last
+
+op18Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VMOVUPS (BX)(AX*1), Y1
+	VSUBPS  Y1, Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op18Loop
+
+op18Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op18Done
+	LEAQ       masks<>+0(SB), SI
+	VMOVUPS    (SI)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VSUBPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op18Done:
+	VZEROUPPER
+	RET
+
+op19:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op19Last
+
+op19Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VMOVUPS (BX)(AX*1), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op19Loop
+
+op19Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op19Done
+	LEAQ       masks<>+0(SB), SI
+	VMOVUPS    (SI)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op19Done:
+	VZEROUPPER
+	RET
+
+op20:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op20Last
+
+op20Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VMOVUPS (BX)(AX*1), Y1
+	VDIVPS  Y1, Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op20Loop
+
+op20Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op20Done
+	LEAQ       masks<>+0(SB), SI
+	VMOVUPS    (SI)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VDIVPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op20Done:
+	VZEROUPPER
+	RET
+
+op21:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op21Last
+
+op21Loop:
+	VMOVUPS   (DX)(AX*1), Y0
+	VMOVUPS   (BX)(AX*1), Y1
+	VMAXPS    Y1, Y0, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VMOVUPS   Y1, (CX)(AX*1)
+	ADDQ      $0x20, AX
+	SUBQ      $0x08, DI
+	JGE       op21Loop
+
+op21Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op21Done
+	LEAQ       masks<>+0(SB), SI
+	VMOVUPS    (SI)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VMAXPS     Y2, Y1, Y2
+	VCMPPS     $0x03, Y1, Y1, Y3
+	VBLENDVPS  Y3, Y1, Y2, Y2
+	VMASKMOVPS Y2, Y0, (CX)(AX*1)
+
+op21Done:
+	VZEROUPPER
+	RET
+
+op22:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op22Last
+
+op22Loop:
+	VMOVUPS   (DX)(AX*1), Y0
+	VMOVUPS   (BX)(AX*1), Y1
+	VMINPS    Y1, Y0, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VMOVUPS   Y1, (CX)(AX*1)
+	ADDQ      $0x20, AX
+	SUBQ      $0x08, DI
+	JGE       op22Loop
+
+op22Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op22Done
+	LEAQ       masks<>+0(SB), SI
+	VMOVUPS    (SI)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VMINPS     Y2, Y1, Y2
+	VCMPPS     $0x03, Y1, Y1, Y3
+	VBLENDVPS  Y3, Y1, Y2, Y2
+	VMASKMOVPS Y2, Y0, (CX)(AX*1)
+
+op22Done:
+	VZEROUPPER
+	RET
+
+op23:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op23Last
+
+op23Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VMOVUPS (BX)(AX*1), Y1
+	VCMPPS  $0x00, Y1, Y0, Y0
+	VANDPS  mapConstants<>+0(SB), Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op23Loop
+
+op23Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op23Done
+	LEAQ       masks<>+0(SB), SI
+	VMOVUPS    (SI)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VCMPPS     $0x00, Y2, Y1, Y1
+	VANDPS     mapConstants<>+0(SB), Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op23Done:
+	VZEROUPPER
+	RET
+
+op24:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op24Last
+
+op24Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VMOVUPS (BX)(AX*1), Y1
+	VCMPPS  $0x1e, Y1, Y0, Y0
+	VANDPS  mapConstants<>+0(SB), Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op24Loop
+
+op24Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op24Done
+	LEAQ       masks<>+0(SB), SI
+	VMOVUPS    (SI)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VCMPPS     $0x1e, Y2, Y1, Y1
+	VANDPS     mapConstants<>+0(SB), Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op24Done:
+	VZEROUPPER
+	RET
+
+op25:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op25Last
+
+op25Loop:
+	VMOVUPS   (DX)(AX*1), Y0
+	VMOVUPS   (BX)(AX*1), Y1
+	VMOVUPS   (SI)(AX*1), Y2
+	VXORPS    Y3, Y3, Y3
+	VCMPPS    $0x04, Y3, Y0, Y0
+	VBLENDVPS Y0, Y1, Y2, Y2
+	VMOVUPS   Y2, (CX)(AX*1)
+	ADDQ      $0x20, AX
+	SUBQ      $0x08, DI
+	JGE       op25Loop
+
+op25Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op25Done
+	LEAQ       masks<>+0(SB), R8
+	VMOVUPS    (R8)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VMASKMOVPS (SI)(AX*1), Y0, Y3
+	VXORPS     Y4, Y4, Y4
+	VCMPPS     $0x04, Y4, Y1, Y1
+	VBLENDVPS  Y1, Y2, Y3, Y3
+	VMASKMOVPS Y3, Y0, (CX)(AX*1)
+
+op25Done:
+	VZEROUPPER
+	RET
+
 DATA philoxTable<>+0(SB)/8, $0x0000000000000000
 DATA philoxTable<>+8(SB)/8, $0x0000000000000004
 DATA philoxTable<>+16(SB)/8, $0x0000000000000001

@@ -5,6 +5,7 @@ package cpu
 import (
 	"unsafe"
 
+	"nearfar/kernels"
 	"nearfar/kernels/philox"
 )
 
@@ -23,6 +24,23 @@ func adamAll[T float](out, in [3][]T, g []T, c *[10]float32) {
 		_, _ = out[k][:n], in[k][:n]
 	}
 	adamAVX2(at(out[0]), at(out[1]), at(out[2]), at(in[0]), at(in[1]), at(in[2]), at(g), n, c)
+}
+
+// mapTileOps are the operations that mapTile has, a bit for each.
+const mapTileOps = 1<<kernels.Neg | 1<<kernels.Sign | 1<<kernels.Sqrt | 1<<kernels.Recip | 1<<kernels.ReLU | 1<<kernels.Square | 1<<kernels.Positive |
+	1<<kernels.Scale | 1<<kernels.AddImm | 1<<kernels.MaxImm | 1<<kernels.Add | 1<<kernels.Sub | 1<<kernels.Mul | 1<<kernels.Div | 1<<kernels.Max |
+	1<<kernels.Min | 1<<kernels.Equal | 1<<kernels.Greater | 1<<kernels.Where
+
+// applyAVX2 is apply where there is assembly for the operation.
+func applyAVX2[T float](op kernels.MapOp, d, a, b, c []T, imm T) bool {
+	if mapTileOps>>op&1 == 0 {
+		return false
+	}
+	for _, x := range [][]T{a, b, c}[:op.Arity()] {
+		_ = x[:len(d)]
+	}
+	mapTile(int(op), at(d), at(a), at(b), at(c), len(d), float32(imm))
+	return true
 }
 
 // uniformsAVX is uniforms by 32 numbers; what is left of each row is taken from 32 more.

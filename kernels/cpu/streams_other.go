@@ -2,9 +2,13 @@
 
 package cpu
 
+import "nearfar/kernels"
+
 // vectors is false here, so that none of the functions below is reached.
 func vectors[T float](s Set) bool { return false }
 
 func adamAll[T float](out, in [3][]T, g []T, c *[10]float32) {}
 
 func uniformsAVX(set Set, y []float32, s stretch) {}
+
+func applyAVX2[T float](op kernels.MapOp, d, a, b, c []T, imm T) bool { return false }

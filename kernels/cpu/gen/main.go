@@ -18,6 +18,7 @@ func main() {
 	}
 	maskTable()
 	adam()
+	mapTile()
 	philoxTable()
 	philox("philoxAVX2", YMM, 2)
 	philox("philoxAVX512", ZMM, 1)
