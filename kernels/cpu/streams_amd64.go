@@ -36,8 +36,12 @@ func applyAVX2[T float](op kernels.MapOp, d, a, b, c []T, imm T) bool {
 	if mapTileOps>>op&1 == 0 {
 		return false
 	}
-	for _, x := range [][]T{a, b, c}[:op.Arity()] {
-		_ = x[:len(d)]
+	_ = a[:len(d)]
+	if op >= kernels.Add {
+		_ = b[:len(d)]
+	}
+	if op == kernels.Where {
+		_ = c[:len(d)]
 	}
 	mapTile(int(op), at(d), at(a), at(b), at(c), len(d), float32(imm))
 	return true
