@@ -49,6 +49,21 @@ func adamAVX2(p *float32, m *float32, v *float32, pIn *float32, mIn *float32, vI
 //go:noescape
 func mapTile(op int, d *float32, a *float32, b *float32, c *float32, n int, imm float32)
 
+// rowDotAVX2 sets out[i] to the inner product of the rows i of x and y [n x d], formed in float64; n > 0.
+//
+//go:noescape
+func rowDotAVX2(out *float32, x *float32, y *float32, n int, d int)
+
+// normaliseRowsAVX2 sets inv[i] to 1/max(|x[i]|, eps) and y[i] to x[i] times that for n > 0 rows of d elements; both are rounded once.
+//
+//go:noescape
+func normaliseRowsAVX2(y *float32, inv *float32, x *float32, n int, d int, eps float64)
+
+// normaliseRowsGradAVX2 sets dx[i] to inv[i]·(grad[i] - y[i]·(y[i]·grad[i])) for n > 0 rows of d elements.
+//
+//go:noescape
+func normaliseRowsGradAVX2(dx *float32, y *float32, inv *float32, grad *float32, n int, d int)
+
 // philoxAVX2 sets the first groups·32 numbers of each row of y, which are rowBytes apart, to uniform random numbers; rows, groups > 0. keys are
 // two for each round, counter that of the first block: word 0 counts blocks along a row, word 1 rows.
 //

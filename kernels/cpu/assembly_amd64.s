@@ -1204,6 +1204,270 @@ op25Done:
 	VZEROUPPER
 	RET
 
+// func rowDotAVX2(out *float32, x *float32, y *float32, n int, d int)
+// Requires: AVX, FMA3
+TEXT ·rowDotAVX2(SB), NOSPLIT, $0-40
+	MOVQ    out+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    y+16(FP), DX
+	MOVQ    n+24(FP), BX
+	MOVQ    d+32(FP), SI
+	MOVQ    SI, DI
+	SHLQ    $0x02, DI
+	MOVQ    SI, R9
+	ANDQ    $0x07, R9
+	SUBQ    R9, SI
+	MOVQ    SI, R8
+	SHLQ    $0x02, R8
+	LEAQ    masks<>+0(SB), R10
+	MOVQ    $0x00000008, SI
+	SUBQ    R9, SI
+	VMOVUPS (R10)(SI*4), Y0
+
+row:
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	XORQ   SI, SI
+	TESTQ  R8, R8
+	JE     dotLast
+
+dotLoop:
+	VCVTPS2PD   (CX)(SI*1), Y3
+	VCVTPS2PD   16(CX)(SI*1), Y4
+	VCVTPS2PD   (DX)(SI*1), Y5
+	VCVTPS2PD   16(DX)(SI*1), Y6
+	VFMADD231PD Y3, Y5, Y1
+	VFMADD231PD Y4, Y6, Y2
+	ADDQ        $0x20, SI
+	CMPQ        SI, R8
+	JL          dotLoop
+
+dotLast:
+	TESTQ        R9, R9
+	JE           dotDone
+	VMASKMOVPS   (CX)(SI*1), Y0, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X4, Y4
+	VMASKMOVPS   (DX)(SI*1), Y0, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X6, Y6
+	VFMADD231PD  Y3, Y5, Y1
+	VFMADD231PD  Y4, Y6, Y2
+
+dotDone:
+	VADDPD       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPD       X2, X1, X1
+	VPERMILPD    $0x01, X1, X2
+	VADDSD       X2, X1, X1
+	VCVTSD2SS    X1, X1, X1
+	VMOVSS       X1, (AX)
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x04, AX
+	DECQ         BX
+	JNE          row
+	VZEROUPPER
+	RET
+
+// func normaliseRowsAVX2(y *float32, inv *float32, x *float32, n int, d int, eps float64)
+// Requires: AVX, AVX2, FMA3, SSE2
+TEXT ·normaliseRowsAVX2(SB), NOSPLIT, $0-48
+	MOVQ    y+0(FP), AX
+	MOVQ    inv+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), BX
+	MOVQ    d+32(FP), SI
+	MOVSD   eps+40(FP), X0
+	MOVQ    $0x3ff0000000000000, DI
+	VMOVQ   DI, X1
+	MOVQ    SI, DI
+	SHLQ    $0x02, DI
+	MOVQ    SI, R9
+	ANDQ    $0x07, R9
+	SUBQ    R9, SI
+	MOVQ    SI, R8
+	SHLQ    $0x02, R8
+	LEAQ    masks<>+0(SB), R10
+	MOVQ    $0x00000008, SI
+	SUBQ    R9, SI
+	VMOVUPS (R10)(SI*4), Y2
+
+row:
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	XORQ   SI, SI
+	TESTQ  R8, R8
+	JE     dotLast
+
+dotLoop:
+	VCVTPS2PD   (DX)(SI*1), Y5
+	VCVTPS2PD   16(DX)(SI*1), Y6
+	VFMADD231PD Y5, Y5, Y3
+	VFMADD231PD Y6, Y6, Y4
+	ADDQ        $0x20, SI
+	CMPQ        SI, R8
+	JL          dotLoop
+
+dotLast:
+	TESTQ        R9, R9
+	JE           dotDone
+	VMASKMOVPS   (DX)(SI*1), Y2, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X6, Y6
+	VFMADD231PD  Y5, Y5, Y3
+	VFMADD231PD  Y6, Y6, Y4
+
+dotDone:
+	VADDPD       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPD       X4, X3, X3
+	VPERMILPD    $0x01, X3, X4
+	VADDSD       X4, X3, X3
+	VSQRTSD      X3, X3, X3
+	VMAXSD       X3, X0, X3
+	VDIVSD       X3, X1, X3
+	VCVTSD2SS    X3, X3, X4
+	VMOVSS       X4, (CX)
+	VBROADCASTSD X3, Y3
+	XORQ         SI, SI
+	TESTQ        R8, R8
+	JE           scaleLast
+
+scaleLoop:
+	VCVTPS2PD   (DX)(SI*1), Y4
+	VCVTPS2PD   16(DX)(SI*1), Y5
+	VMULPD      Y3, Y4, Y4
+	VCVTPD2PSY  Y4, X4
+	VMULPD      Y3, Y5, Y5
+	VCVTPD2PSY  Y5, X5
+	VINSERTF128 $0x01, X5, Y4, Y4
+	VMOVUPS     Y4, (AX)(SI*1)
+	ADDQ        $0x20, SI
+	CMPQ        SI, R8
+	JL          scaleLoop
+
+scaleLast:
+	TESTQ        R9, R9
+	JE           scaleDone
+	VMASKMOVPS   (DX)(SI*1), Y2, Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X5, Y5
+	VMULPD       Y3, Y4, Y4
+	VCVTPD2PSY   Y4, X4
+	VMULPD       Y3, Y5, Y5
+	VCVTPD2PSY   Y5, X5
+	VINSERTF128  $0x01, X5, Y4, Y4
+	VMASKMOVPS   Y4, Y2, (AX)(SI*1)
+
+scaleDone:
+	ADDQ DI, AX
+	ADDQ DI, DX
+	ADDQ $0x04, CX
+	DECQ BX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func normaliseRowsGradAVX2(dx *float32, y *float32, inv *float32, grad *float32, n int, d int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·normaliseRowsGradAVX2(SB), NOSPLIT, $0-48
+	MOVQ    dx+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    inv+16(FP), DX
+	MOVQ    grad+24(FP), BX
+	MOVQ    n+32(FP), SI
+	MOVQ    d+40(FP), DI
+	MOVQ    DI, R8
+	SHLQ    $0x02, R8
+	MOVQ    DI, R10
+	ANDQ    $0x07, R10
+	SUBQ    R10, DI
+	MOVQ    DI, R9
+	SHLQ    $0x02, R9
+	LEAQ    masks<>+0(SB), R11
+	MOVQ    $0x00000008, DI
+	SUBQ    R10, DI
+	VMOVUPS (R11)(DI*4), Y0
+
+row:
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	XORQ   DI, DI
+	TESTQ  R9, R9
+	JE     dotLast
+
+dotLoop:
+	VCVTPS2PD   (CX)(DI*1), Y3
+	VCVTPS2PD   16(CX)(DI*1), Y4
+	VCVTPS2PD   (BX)(DI*1), Y5
+	VCVTPS2PD   16(BX)(DI*1), Y6
+	VFMADD231PD Y3, Y5, Y1
+	VFMADD231PD Y4, Y6, Y2
+	ADDQ        $0x20, DI
+	CMPQ        DI, R9
+	JL          dotLoop
+
+dotLast:
+	TESTQ        R10, R10
+	JE           dotDone
+	VMASKMOVPS   (CX)(DI*1), Y0, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X4, Y4
+	VMASKMOVPS   (BX)(DI*1), Y0, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X6, Y6
+	VFMADD231PD  Y3, Y5, Y1
+	VFMADD231PD  Y4, Y6, Y2
+
+dotDone:
+	VADDPD       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPD       X2, X1, X1
+	VPERMILPD    $0x01, X1, X2
+	VADDSD       X2, X1, X1
+	VCVTSD2SS    X1, X1, X1
+	VBROADCASTSS X1, Y1
+	VBROADCASTSS (DX), Y2
+	XORQ         DI, DI
+	TESTQ        R9, R9
+	JE           projectLast
+
+projectLoop:
+	VMOVUPS      (CX)(DI*1), Y3
+	VMOVUPS      (BX)(DI*1), Y4
+	VFNMADD231PS Y3, Y1, Y4
+	VMULPS       Y2, Y4, Y4
+	VMOVUPS      Y4, (AX)(DI*1)
+	ADDQ         $0x20, DI
+	CMPQ         DI, R9
+	JL           projectLoop
+
+projectLast:
+	TESTQ        R10, R10
+	JE           projectDone
+	VMASKMOVPS   (CX)(DI*1), Y0, Y3
+	VMASKMOVPS   (BX)(DI*1), Y0, Y4
+	VFNMADD231PS Y3, Y1, Y4
+	VMULPS       Y2, Y4, Y4
+	VMASKMOVPS   Y4, Y0, (AX)(DI*1)
+
+projectDone:
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ R8, BX
+	ADDQ $0x04, DX
+	DECQ SI
+	JNE  row
+	VZEROUPPER
+	RET
+
 DATA philoxTable<>+0(SB)/8, $0x0000000000000000
 DATA philoxTable<>+8(SB)/8, $0x0000000000000004
 DATA philoxTable<>+16(SB)/8, $0x0000000000000001

@@ -79,11 +79,13 @@ func problems() []problem {
 		{"MatMul/512", kernels.MatMul{}, []cpu.Tensor{real32(r, 512, 512), real32(r, 512, 512)}, 2 * 512 * 512 * 512, 0},
 		{"Uniform", kernels.Random{Stream: 1, Shape: table.Desc}, []cpu.Tensor{index(make([]int32, 4))}, 0, 4 * n * d},
 		{"NormaliseRows", kernels.NormaliseRows{Eps: 1e-12}, []cpu.Tensor{table}, 0, 8 * n * d},
+		{"NormaliseRowsGrad", kernels.NormaliseRowsGrad{}, []cpu.Tensor{table, constant(.1, n), real32(r, n, d)}, 0, 12 * n * d},
 		{"Map/add", kernels.Binary(kernels.Add), []cpu.Tensor{table, real32(r, n, d)}, 0, 12 * n * d},
 		{"Map/noise", kernels.MapOf(
 			kernels.MapInstr{Op: kernels.Sign, A: 0}, kernels.MapInstr{Op: kernels.Mul, A: -1, B: 1}, kernels.MapInstr{Op: kernels.Scale, A: -2, Imm: .1},
 			kernels.MapInstr{Op: kernels.Add, A: 0, B: -3}), []cpu.Tensor{table, real32(r, n, d)}, 0, 12 * n * d},
 		{"Sum", kernels.Reduce{Axes: kernels.AllAxes}, []cpu.Tensor{table}, 0, 4 * n * d},
+		{"AllFinite", kernels.Reduce{Op: kernels.AllFinite, Axes: kernels.AllAxes}, []cpu.Tensor{table}, 0, 4 * n * d},
 	}
 }
 

@@ -47,6 +47,32 @@ func applyAVX2[T float](op kernels.MapOp, d, a, b, c []T, imm T) bool {
 	return true
 }
 
+// The next three are the loops of rowDot, normaliseRows and normaliseRowsGrad over whole operands.
+
+func rowDotAll[T float](out, x, y []T, d int) {
+	n := len(out)
+	if n > 0 {
+		_, _ = x[:n*d], y[:n*d]
+		rowDotAVX2(at(out), at(x), at(y), n, d)
+	}
+}
+
+func normaliseAll[T float](y, inv, x []T, d int, eps float64) {
+	n := len(inv)
+	if n > 0 {
+		_, _ = x[:n*d], y[:n*d]
+		normaliseRowsAVX2(at(y), at(inv), at(x), n, d, eps)
+	}
+}
+
+func normaliseGradAll[T float](dx, y, inv, g []T, d int) {
+	n := len(inv)
+	if n > 0 {
+		_, _, _ = dx[:n*d], y[:n*d], g[:n*d]
+		normaliseRowsGradAVX2(at(dx), at(y), at(inv), at(g), n, d)
+	}
+}
+
 // uniformsAVX is uniforms by 32 numbers; what is left of each row is taken from 32 more.
 func uniformsAVX(set Set, y []float32, s stretch) {
 	if len(y) == 0 {

@@ -12,3 +12,9 @@ func adamAll[T float](out, in [3][]T, g []T, c *[10]float32) {}
 func uniformsAVX(set Set, y []float32, s stretch) {}
 
 func applyAVX2[T float](op kernels.MapOp, d, a, b, c []T, imm T) bool { return false }
+
+func rowDotAll[T float](out, x, y []T, d int) {}
+
+func normaliseAll[T float](y, inv, x []T, d int, eps float64) {}
+
+func normaliseGradAll[T float](dx, y, inv, g []T, d int) {}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// columns is a row of d elements as a loop over eight of them.
+type columns struct {
+	i, whole, left Register // the offset, that of the last elements, and how many these are
+	mask           VecVirtual
+}
+
+// newColumns uses d up.
+func newColumns(d Register) columns {
+	c := columns{GP64(), GP64(), GP64(), YMM()}
+	table := GP64()
+	MOVQ(d, c.left)
+	ANDQ(U8(7), c.left)
+	SUBQ(c.left, d)
+	MOVQ(d, c.whole)
+	SHLQ(U8(2), c.whole)
+	LEAQ(masks, table)
+	MOVQ(U32(8), d)
+	SUBQ(c.left, d)
+	VMOVUPS(Mem{Base: table, Index: d, Scale: 4}, c.mask)
+	return c
+}
+
+// each is the loop; its labels begin with name.
+func (c columns) each(name string, body func(l lane)) {
+	XORQ(c.i, c.i)
+	TESTQ(c.whole, c.whole)
+	JE(LabelRef(name + "Last"))
+	Label(name + "Loop")
+	body(lane{at: c.i})
+	ADDQ(U8(32), c.i)
+	CMPQ(c.i, c.whole)
+	JL(LabelRef(name + "Loop"))
+	Label(name + "Last")
+	TESTQ(c.left, c.left)
+	JE(LabelRef(name + "Done"))
+	body(lane{c.i, c.mask})
+	Label(name + "Done")
+}
+
+// doubles loads eight elements and widens them to float64.
+func (l lane) doubles(from Register) (r [2]VecVirtual) {
+	r[0], r[1] = YMM(), YMM()
+	if l.mask == nil {
+		VCVTPS2PD(Mem{Base: from, Index: l.at, Scale: 1}, r[0])
+		VCVTPS2PD(Mem{Base: from, Index: l.at, Scale: 1, Disp: 16}, r[1])
+		return r
+	}
+	v, high := l.load(from), XMM()
+	VEXTRACTF128(U8(1), v, high)
+	VCVTPS2PD(v.AsX(), r[0])
+	VCVTPS2PD(high, r[1])
+	return r
+}
+
+// exactDot is the inner product of two rows, in float64, in the lowest lane.
+func (c columns) exactDot(x, y Register) VecVirtual {
+	sum := ymms(2)
+	for _, s := range sum {
+		VXORPD(s, s, s)
+	}
+	c.each("dot", func(l lane) {
+		a := l.doubles(x)
+		b := a
+		if y != x {
+			b = l.doubles(y)
+		}
+		for k, s := range sum {
+			VFMADD231PD(a[k], b[k], s)
+		}
+	})
+	VADDPD(sum[1], sum[0], sum[0])
+	low, high := sum[0].AsX(), XMM()
+	VEXTRACTF128(U8(1), sum[0], high)
+	VADDPD(high, low, low)
+	VPERMILPD(U8(1), low, high)
+	VADDSD(high, low, low)
+	return sum[0]
+}
+
+// eachRow moves pointers to rows of d elements, and one to single elements, down n > 0 rows, and ends the function.
+func eachRow(rows []Register, single, n, d Register, body func(c columns)) {
+	stride := GP64()
+	MOVQ(d, stride)
+	SHLQ(U8(2), stride)
+	c := newColumns(d)
+	Label("row")
+	body(c)
+	for _, r := range rows {
+		ADDQ(stride, r)
+	}
+	ADDQ(U8(4), single)
+	DECQ(n)
+	JNE(LabelRef("row"))
+	VZEROUPPER()
+	RET()
+}
+
+func rowDots() {
+	TEXT("rowDotAVX2", NOSPLIT, "func(out, x, y *float32, n, d int)")
+	Pragma("noescape")
+	Doc("rowDotAVX2 sets out[i] to the inner product of the rows i of x and y [n x d], formed in float64; n > 0.")
+	p := loads("out", "x", "y", "n", "d")
+	eachRow(p[1:3], p[0], p[3], p[4], func(c columns) {
+		s := c.exactDot(p[1], p[2]).AsX()
+		VCVTSD2SS(s, s, s)
+		VMOVSS(s, Mem{Base: p[0]})
+	})
+}
+
+func normaliseRows() {
+	TEXT("normaliseRowsAVX2", NOSPLIT, "func(y, inv, x *float32, n, d int, eps float64)")
+	Pragma("noescape")
+	Doc("normaliseRowsAVX2 sets inv[i] to 1/max(|x[i]|, eps) and y[i] to x[i] times that for n > 0 rows of d elements; both are rounded once.")
+	p := loads("y", "inv", "x", "n", "d")
+	eps, one, bits := Load(Param("eps"), XMM()), XMM(), GP64()
+	MOVQ(U64(0x3ff00000_00000000), bits)
+	VMOVQ(bits, one)
+	eachRow([]Register{p[0], p[2]}, p[1], p[3], p[4], func(c columns) {
+		v := c.exactDot(p[2], p[2])
+		s, single := v.AsX(), XMM()
+		VSQRTSD(s, s, s)
+		VMAXSD(s, eps, s) // NaN stays
+		VDIVSD(s, one, s)
+		VCVTSD2SS(s, s, single)
+		VMOVSS(single, Mem{Base: p[1]})
+		VBROADCASTSD(s, v)
+		c.each("scale", func(l lane) {
+			r := l.doubles(p[2])
+			for k := range r {
+				VMULPD(v, r[k], r[k])
+				VCVTPD2PSY(r[k], r[k].AsX())
+			}
+			VINSERTF128(U8(1), r[1].AsX(), r[0], r[0])
+			l.store(r[0], p[0])
+		})
+	})
+}
+
+func normaliseRowsGrad() {
+	TEXT("normaliseRowsGradAVX2", NOSPLIT, "func(dx, y, inv, grad *float32, n, d int)")
+	Pragma("noescape")
+	Doc("normaliseRowsGradAVX2 sets dx[i] to inv[i]·(grad[i] - y[i]·(y[i]·grad[i])) for n > 0 rows of d elements.")
+	p := loads("dx", "y", "inv", "grad", "n", "d")
+	eachRow([]Register{p[0], p[1], p[3]}, p[2], p[4], p[5], func(c columns) {
+		s, inv := c.exactDot(p[1], p[3]), YMM()
+		VCVTSD2SS(s.AsX(), s.AsX(), s.AsX())
+		VBROADCASTSS(s.AsX(), s)
+		VBROADCASTSS(Mem{Base: p[2]}, inv)
+		c.each("project", func(l lane) {
+			y, g := l.load(p[1]), l.load(p[3])
+			VFNMADD231PS(y, s, g)
+			VMULPS(inv, g, g)
+			l.store(g, p[0])
+		})
+	})
+}
