@@ -162,6 +162,9 @@ func total[T float](op kernels.ReduceOp, x []T, top float64) (s float64) {
 			s += float64(v) * float64(v)
 		}
 	case kernels.AllFinite: // x - x is 0, or NaN where x is not finite
+		for ; len(x) >= 8; x = x[8:] {
+			s += float64((((x[0] - x[0]) + (x[1] - x[1])) + ((x[2] - x[2]) + (x[3] - x[3]))) + (((x[4] - x[4]) + (x[5] - x[5])) + ((x[6] - x[6]) + (x[7] - x[7]))))
+		}
 		for _, v := range x {
 			s += float64(v - v)
 		}
