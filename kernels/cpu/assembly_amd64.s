@@ -1332,37 +1332,31 @@ dotDone:
 	VDIVSD       X3, X1, X3
 	VCVTSD2SS    X3, X3, X4
 	VMOVSS       X4, (CX)
-	VBROADCASTSD X3, Y3
+	VBROADCASTSS X4, Y5
+	VCVTSS2SD    X4, X4, X4
+	VSUBSD       X4, X3, X3
+	VCVTSD2SS    X3, X3, X3
+	VBROADCASTSS X3, Y3
 	XORQ         SI, SI
 	TESTQ        R8, R8
 	JE           scaleLast
 
 scaleLoop:
-	VCVTPS2PD   (DX)(SI*1), Y4
-	VCVTPS2PD   16(DX)(SI*1), Y5
-	VMULPD      Y3, Y4, Y4
-	VCVTPD2PSY  Y4, X4
-	VMULPD      Y3, Y5, Y5
-	VCVTPD2PSY  Y5, X5
-	VINSERTF128 $0x01, X5, Y4, Y4
-	VMOVUPS     Y4, (AX)(SI*1)
+	VMOVUPS     (DX)(SI*1), Y4
+	VMULPS      Y3, Y4, Y6
+	VFMADD231PS Y5, Y4, Y6
+	VMOVUPS     Y6, (AX)(SI*1)
 	ADDQ        $0x20, SI
 	CMPQ        SI, R8
 	JL          scaleLoop
 
 scaleLast:
-	TESTQ        R9, R9
-	JE           scaleDone
-	VMASKMOVPS   (DX)(SI*1), Y2, Y4
-	VEXTRACTF128 $0x01, Y4, X5
-	VCVTPS2PD    X4, Y4
-	VCVTPS2PD    X5, Y5
-	VMULPD       Y3, Y4, Y4
-	VCVTPD2PSY   Y4, X4
-	VMULPD       Y3, Y5, Y5
-	VCVTPD2PSY   Y5, X5
-	VINSERTF128  $0x01, X5, Y4, Y4
-	VMASKMOVPS   Y4, Y2, (AX)(SI*1)
+	TESTQ       R9, R9
+	JE          scaleDone
+	VMASKMOVPS  (DX)(SI*1), Y2, Y4
+	VMULPS      Y3, Y4, Y3
+	VFMADD231PS Y5, Y4, Y3
+	VMASKMOVPS  Y3, Y2, (AX)(SI*1)
 
 scaleDone:
 	ADDQ DI, AX

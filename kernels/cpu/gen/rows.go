@@ -131,15 +131,18 @@ func normaliseRows() {
 		VDIVSD(s, one, s)
 		VCVTSD2SS(s, s, single)
 		VMOVSS(single, Mem{Base: p[1]})
-		VBROADCASTSD(s, v)
+		// s in two parts, of which the product with x is rounded once, and x with the second part is too small for its rounding to matter.
+		high, low := YMM(), YMM()
+		VBROADCASTSS(single, high)
+		VCVTSS2SD(single, single, single)
+		VSUBSD(single, s, s)
+		VCVTSD2SS(s, s, s)
+		VBROADCASTSS(s, low)
 		c.each("scale", func(l lane) {
-			r := l.doubles(p[2])
-			for k := range r {
-				VMULPD(v, r[k], r[k])
-				VCVTPD2PSY(r[k], r[k].AsX())
-			}
-			VINSERTF128(U8(1), r[1].AsX(), r[0], r[0])
-			l.store(r[0], p[0])
+			x, r := l.load(p[2]), YMM()
+			VMULPS(low, x, r)
+			VFMADD231PS(high, x, r)
+			l.store(r, p[0])
 		})
 	})
 }
