@@ -64,6 +64,21 @@ func normaliseRowsAVX2(y *float32, inv *float32, x *float32, n int, d int, eps f
 //go:noescape
 func normaliseRowsGradAVX2(dx *float32, y *float32, inv *float32, grad *float32, n int, d int)
 
+// sumAVX2 is Σ x over n elements, in float64.
+//
+//go:noescape
+func sumAVX2(x *float32, n int) float64
+
+// sumSquaresAVX2 is Σ x² over n elements, in float64.
+//
+//go:noescape
+func sumSquaresAVX2(x *float32, n int) float64
+
+// sumDifferencesAVX2 is Σ (x - x), which is 0 or NaN, over n elements, in float64.
+//
+//go:noescape
+func sumDifferencesAVX2(x *float32, n int) float64
+
 // philoxAVX2 sets the first groups·32 numbers of each row of y, which are rowBytes apart, to uniform random numbers; rows, groups > 0. keys are
 // two for each round, counter that of the first block: word 0 counts blocks along a row, word 1 rows.
 //

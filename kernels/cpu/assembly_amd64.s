@@ -1462,6 +1462,157 @@ projectDone:
 	VZEROUPPER
 	RET
 
+// func sumAVX2(x *float32, n int) float64
+// Requires: AVX, SSE2
+TEXT ·sumAVX2(SB), NOSPLIT, $0-24
+	MOVQ    x+0(FP), AX
+	MOVQ    n+8(FP), CX
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	SUBQ    BX, CX
+	MOVQ    CX, DX
+	SHLQ    $0x02, DX
+	LEAQ    masks<>+0(SB), SI
+	MOVQ    $0x00000008, CX
+	SUBQ    BX, CX
+	VMOVUPS (SI)(CX*4), Y2
+	XORQ    CX, CX
+	TESTQ   DX, DX
+	JE      totalLast
+
+totalLoop:
+	VCVTPS2PD (AX)(CX*1), Y3
+	VCVTPS2PD 16(AX)(CX*1), Y4
+	VADDPD    Y3, Y0, Y0
+	VADDPD    Y4, Y1, Y1
+	ADDQ      $0x20, CX
+	CMPQ      CX, DX
+	JL        totalLoop
+
+totalLast:
+	TESTQ        BX, BX
+	JE           totalDone
+	VMASKMOVPS   (AX)(CX*1), Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X3, Y3
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+
+totalDone:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func sumSquaresAVX2(x *float32, n int) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-24
+	MOVQ    x+0(FP), AX
+	MOVQ    n+8(FP), CX
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	SUBQ    BX, CX
+	MOVQ    CX, DX
+	SHLQ    $0x02, DX
+	LEAQ    masks<>+0(SB), SI
+	MOVQ    $0x00000008, CX
+	SUBQ    BX, CX
+	VMOVUPS (SI)(CX*4), Y2
+	XORQ    CX, CX
+	TESTQ   DX, DX
+	JE      totalLast
+
+totalLoop:
+	VCVTPS2PD   (AX)(CX*1), Y3
+	VCVTPS2PD   16(AX)(CX*1), Y4
+	VFMADD231PD Y3, Y3, Y0
+	VFMADD231PD Y4, Y4, Y1
+	ADDQ        $0x20, CX
+	CMPQ        CX, DX
+	JL          totalLoop
+
+totalLast:
+	TESTQ        BX, BX
+	JE           totalDone
+	VMASKMOVPS   (AX)(CX*1), Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X3, Y3
+	VFMADD231PD  Y2, Y2, Y0
+	VFMADD231PD  Y3, Y3, Y1
+
+totalDone:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func sumDifferencesAVX2(x *float32, n int) float64
+// Requires: AVX, SSE2
+TEXT ·sumDifferencesAVX2(SB), NOSPLIT, $0-24
+	MOVQ    x+0(FP), AX
+	MOVQ    n+8(FP), CX
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	SUBQ    BX, CX
+	MOVQ    CX, DX
+	SHLQ    $0x02, DX
+	LEAQ    masks<>+0(SB), SI
+	MOVQ    $0x00000008, CX
+	SUBQ    BX, CX
+	VMOVUPS (SI)(CX*4), Y2
+	XORQ    CX, CX
+	TESTQ   DX, DX
+	JE      totalLast
+
+totalLoop:
+	VCVTPS2PD (AX)(CX*1), Y3
+	VCVTPS2PD 16(AX)(CX*1), Y4
+	VSUBPD    Y3, Y3, Y3
+	VADDPD    Y3, Y0, Y0
+	VSUBPD    Y4, Y4, Y4
+	VADDPD    Y4, Y1, Y1
+	ADDQ      $0x20, CX
+	CMPQ      CX, DX
+	JL        totalLoop
+
+totalLast:
+	TESTQ        BX, BX
+	JE           totalDone
+	VMASKMOVPS   (AX)(CX*1), Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X3, Y3
+	VSUBPD       Y2, Y2, Y2
+	VADDPD       Y2, Y0, Y0
+	VSUBPD       Y3, Y3, Y3
+	VADDPD       Y3, Y1, Y1
+
+totalDone:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
 DATA philoxTable<>+0(SB)/8, $0x0000000000000000
 DATA philoxTable<>+8(SB)/8, $0x0000000000000004
 DATA philoxTable<>+16(SB)/8, $0x0000000000000001

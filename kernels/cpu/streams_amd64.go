@@ -73,6 +73,24 @@ func normaliseGradAll[T float](dx, y, inv, g []T, d int) {
 	}
 }
 
+// totalAVX2 is total where there is assembly for the operation.
+func totalAVX2[T float](op kernels.ReduceOp, x []T) (s float64, ok bool) {
+	const most = 1 << 20 // elements of a call, which nothing interrupts
+	for ; len(x) > most; x = x[most:] {
+		part, _ := totalAVX2(op, x[:most])
+		s += part
+	}
+	switch op {
+	case kernels.Sum:
+		return s + sumAVX2(at(x), len(x)), true
+	case kernels.SumSquares:
+		return s + sumSquaresAVX2(at(x), len(x)), true
+	case kernels.AllFinite:
+		return s + sumDifferencesAVX2(at(x), len(x)), true
+	}
+	return 0, false
+}
+
 // uniformsAVX is uniforms by 32 numbers; what is left of each row is taken from 32 more.
 func uniformsAVX(set Set, y []float32, s stretch) {
 	if len(y) == 0 {

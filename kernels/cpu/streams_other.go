@@ -18,3 +18,5 @@ func rowDotAll[T float](out, x, y []T, d int) {}
 func normaliseAll[T float](y, inv, x []T, d int, eps float64) {}
 
 func normaliseGradAll[T float](dx, y, inv, g []T, d int) {}
+
+func totalAVX2[T float](op kernels.ReduceOp, x []T) (float64, bool) { return 0, false }

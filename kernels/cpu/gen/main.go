@@ -22,6 +22,7 @@ func main() {
 	rowDots()
 	normaliseRows()
 	normaliseRowsGrad()
+	totals()
 	philoxTable()
 	philox("philoxAVX2", YMM, 2)
 	philox("philoxAVX512", ZMM, 1)

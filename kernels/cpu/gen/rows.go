@@ -76,6 +76,11 @@ func (c columns) exactDot(x, y Register) VecVirtual {
 			VFMADD231PD(a[k], b[k], s)
 		}
 	})
+	return folded(sum)
+}
+
+// folded is the sum of all lanes, in the lowest one.
+func folded(sum []VecVirtual) VecVirtual {
 	VADDPD(sum[1], sum[0], sum[0])
 	low, high := sum[0].AsX(), XMM()
 	VEXTRACTF128(U8(1), sum[0], high)
@@ -163,5 +168,34 @@ func normaliseRowsGrad() {
 			VMULPS(inv, g, g)
 			l.store(g, p[0])
 		})
+	})
+}
+
+// total adds a term for each element to one of eight sums.
+func total(name, doc string, term func(x, sum VecVirtual)) {
+	TEXT(name, NOSPLIT, "func(x *float32, n int) float64")
+	Pragma("noescape")
+	Doc(name + " is " + doc + " over n elements, in float64.")
+	p := loads("x", "n")
+	sum := ymms(2)
+	for _, s := range sum {
+		VXORPD(s, s, s)
+	}
+	newColumns(p[1]).each("total", func(l lane) {
+		for k, x := range l.doubles(p[0]) {
+			term(x, sum[k])
+		}
+	})
+	Store(folded(sum).AsX(), ReturnIndex(0))
+	VZEROUPPER()
+	RET()
+}
+
+func totals() {
+	total("sumAVX2", "Σ x", func(x, sum VecVirtual) { VADDPD(x, sum, sum) })
+	total("sumSquaresAVX2", "Σ x²", func(x, sum VecVirtual) { VFMADD231PD(x, x, sum) })
+	total("sumDifferencesAVX2", "Σ (x - x), which is 0 or NaN,", func(x, sum VecVirtual) {
+		VSUBPD(x, x, x)
+		VADDPD(x, sum, sum)
 	})
 }
