@@ -44,6 +44,26 @@ func spmmRow8(y *float32, x *float32, xRow int, col *int32, edges int, cols int,
 //go:noescape
 func adamAVX2(p *float32, m *float32, v *float32, pIn *float32, mIn *float32, vIn *float32, grad *float32, n int, c *[10]float32)
 
+// sgdAVX2 is a step of SGD without momentum over n elements. c = scale, decay, lr.
+//
+//go:noescape
+func sgdAVX2(p *float32, pIn *float32, grad *float32, n int, c *[3]float32)
+
+// momentumAVX2 is a step of SGD with a momentum over n elements. c = scale, decay, lr, momentum.
+//
+//go:noescape
+func momentumAVX2(p *float32, b *float32, pIn *float32, bIn *float32, grad *float32, n int, c *[4]float32)
+
+// nesterovAVX2 is a step of SGD with a momentum over n elements. c = scale, decay, lr, momentum.
+//
+//go:noescape
+func nesterovAVX2(p *float32, b *float32, pIn *float32, bIn *float32, grad *float32, n int, c *[4]float32)
+
+// adagradAVX2 is a step of Adagrad over n elements. c = scale, decay, lr, eps.
+//
+//go:noescape
+func adagradAVX2(p *float32, s *float32, pIn *float32, sIn *float32, grad *float32, n int, c *[4]float32)
+
 // mapTile sets d[i] = op(a[i], b[i], c[i]) for n elements, where op is the number of a kernels.MapOp in mapTileOps; d may be an operand.
 //
 //go:noescape

@@ -567,6 +567,215 @@ adamDone:
 	VZEROUPPER
 	RET
 
+// func sgdAVX2(p *float32, pIn *float32, grad *float32, n int, c *[3]float32)
+// Requires: AVX, FMA3
+TEXT ·sgdAVX2(SB), NOSPLIT, $0-40
+	MOVQ         p+0(FP), AX
+	MOVQ         pIn+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         c+32(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+	VBROADCASTSS 8(SI), Y2
+	XORQ         SI, SI
+	SUBQ         $0x08, BX
+	JL           sgdLast
+
+sgdLoop:
+	VMOVUPS      (CX)(SI*1), Y3
+	VMOVUPS      (DX)(SI*1), Y4
+	VMULPS       Y0, Y4, Y4
+	VFMADD231PS  Y3, Y1, Y4
+	VFNMADD231PS Y4, Y2, Y3
+	VMOVUPS      Y3, (AX)(SI*1)
+	ADDQ         $0x20, SI
+	SUBQ         $0x08, BX
+	JGE          sgdLoop
+
+sgdLast:
+	NEGQ         BX
+	CMPQ         BX, $0x08
+	JE           sgdDone
+	LEAQ         masks<>+0(SB), DI
+	VMOVUPS      (DI)(BX*4), Y3
+	VMASKMOVPS   (CX)(SI*1), Y3, Y4
+	VMASKMOVPS   (DX)(SI*1), Y3, Y5
+	VMULPS       Y0, Y5, Y5
+	VFMADD231PS  Y4, Y1, Y5
+	VFNMADD231PS Y5, Y2, Y4
+	VMASKMOVPS   Y4, Y3, (AX)(SI*1)
+
+sgdDone:
+	VZEROUPPER
+	RET
+
+// func momentumAVX2(p *float32, b *float32, pIn *float32, bIn *float32, grad *float32, n int, c *[4]float32)
+// Requires: AVX, FMA3
+TEXT ·momentumAVX2(SB), NOSPLIT, $0-56
+	MOVQ         p+0(FP), AX
+	MOVQ         b+8(FP), CX
+	MOVQ         pIn+16(FP), DX
+	MOVQ         bIn+24(FP), BX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	MOVQ         c+48(FP), R8
+	VBROADCASTSS (R8), Y0
+	VBROADCASTSS 4(R8), Y1
+	VBROADCASTSS 8(R8), Y2
+	VBROADCASTSS 12(R8), Y3
+	XORQ         R8, R8
+	SUBQ         $0x08, DI
+	JL           sgdLast
+
+sgdLoop:
+	VMOVUPS      (DX)(R8*1), Y4
+	VMOVUPS      (BX)(R8*1), Y5
+	VMOVUPS      (SI)(R8*1), Y6
+	VMULPS       Y0, Y6, Y6
+	VFMADD231PS  Y4, Y1, Y6
+	VFMADD213PS  Y6, Y3, Y5
+	VMOVUPS      Y5, (CX)(R8*1)
+	VFNMADD231PS Y5, Y2, Y4
+	VMOVUPS      Y4, (AX)(R8*1)
+	ADDQ         $0x20, R8
+	SUBQ         $0x08, DI
+	JGE          sgdLoop
+
+sgdLast:
+	NEGQ         DI
+	CMPQ         DI, $0x08
+	JE           sgdDone
+	LEAQ         masks<>+0(SB), R9
+	VMOVUPS      (R9)(DI*4), Y4
+	VMASKMOVPS   (DX)(R8*1), Y4, Y5
+	VMASKMOVPS   (BX)(R8*1), Y4, Y6
+	VMASKMOVPS   (SI)(R8*1), Y4, Y7
+	VMULPS       Y0, Y7, Y7
+	VFMADD231PS  Y5, Y1, Y7
+	VFMADD213PS  Y7, Y3, Y6
+	VMASKMOVPS   Y6, Y4, (CX)(R8*1)
+	VFNMADD231PS Y6, Y2, Y5
+	VMASKMOVPS   Y5, Y4, (AX)(R8*1)
+
+sgdDone:
+	VZEROUPPER
+	RET
+
+// func nesterovAVX2(p *float32, b *float32, pIn *float32, bIn *float32, grad *float32, n int, c *[4]float32)
+// Requires: AVX, FMA3
+TEXT ·nesterovAVX2(SB), NOSPLIT, $0-56
+	MOVQ         p+0(FP), AX
+	MOVQ         b+8(FP), CX
+	MOVQ         pIn+16(FP), DX
+	MOVQ         bIn+24(FP), BX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	MOVQ         c+48(FP), R8
+	VBROADCASTSS (R8), Y0
+	VBROADCASTSS 4(R8), Y1
+	VBROADCASTSS 8(R8), Y2
+	VBROADCASTSS 12(R8), Y3
+	XORQ         R8, R8
+	SUBQ         $0x08, DI
+	JL           sgdLast
+
+sgdLoop:
+	VMOVUPS      (DX)(R8*1), Y4
+	VMOVUPS      (BX)(R8*1), Y5
+	VMOVUPS      (SI)(R8*1), Y6
+	VMULPS       Y0, Y6, Y6
+	VFMADD231PS  Y4, Y1, Y6
+	VFMADD213PS  Y6, Y3, Y5
+	VMOVUPS      Y5, (CX)(R8*1)
+	VFMADD213PS  Y6, Y3, Y5
+	VFNMADD231PS Y5, Y2, Y4
+	VMOVUPS      Y4, (AX)(R8*1)
+	ADDQ         $0x20, R8
+	SUBQ         $0x08, DI
+	JGE          sgdLoop
+
+sgdLast:
+	NEGQ         DI
+	CMPQ         DI, $0x08
+	JE           sgdDone
+	LEAQ         masks<>+0(SB), R9
+	VMOVUPS      (R9)(DI*4), Y4
+	VMASKMOVPS   (DX)(R8*1), Y4, Y5
+	VMASKMOVPS   (BX)(R8*1), Y4, Y6
+	VMASKMOVPS   (SI)(R8*1), Y4, Y7
+	VMULPS       Y0, Y7, Y7
+	VFMADD231PS  Y5, Y1, Y7
+	VFMADD213PS  Y7, Y3, Y6
+	VMASKMOVPS   Y6, Y4, (CX)(R8*1)
+	VFMADD213PS  Y7, Y3, Y6
+	VFNMADD231PS Y6, Y2, Y5
+	VMASKMOVPS   Y5, Y4, (AX)(R8*1)
+
+sgdDone:
+	VZEROUPPER
+	RET
+
+// func adagradAVX2(p *float32, s *float32, pIn *float32, sIn *float32, grad *float32, n int, c *[4]float32)
+// Requires: AVX, FMA3
+TEXT ·adagradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         p+0(FP), AX
+	MOVQ         s+8(FP), CX
+	MOVQ         pIn+16(FP), DX
+	MOVQ         sIn+24(FP), BX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	MOVQ         c+48(FP), R8
+	VBROADCASTSS (R8), Y0
+	VBROADCASTSS 4(R8), Y1
+	VBROADCASTSS 8(R8), Y2
+	VBROADCASTSS 12(R8), Y3
+	XORQ         R8, R8
+	SUBQ         $0x08, DI
+	JL           adagradLast
+
+adagradLoop:
+	VMOVUPS     (DX)(R8*1), Y4
+	VMOVUPS     (BX)(R8*1), Y5
+	VMOVUPS     (SI)(R8*1), Y6
+	VMULPS      Y0, Y6, Y6
+	VFMADD231PS Y4, Y1, Y6
+	VFMADD231PS Y6, Y6, Y5
+	VMOVUPS     Y5, (CX)(R8*1)
+	VSQRTPS     Y5, Y5
+	VADDPS      Y3, Y5, Y5
+	VMULPS      Y2, Y6, Y6
+	VDIVPS      Y5, Y6, Y6
+	VSUBPS      Y6, Y4, Y4
+	VMOVUPS     Y4, (AX)(R8*1)
+	ADDQ        $0x20, R8
+	SUBQ        $0x08, DI
+	JGE         adagradLoop
+
+adagradLast:
+	NEGQ        DI
+	CMPQ        DI, $0x08
+	JE          adagradDone
+	LEAQ        masks<>+0(SB), R9
+	VMOVUPS     (R9)(DI*4), Y4
+	VMASKMOVPS  (DX)(R8*1), Y4, Y5
+	VMASKMOVPS  (BX)(R8*1), Y4, Y6
+	VMASKMOVPS  (SI)(R8*1), Y4, Y7
+	VMULPS      Y0, Y7, Y7
+	VFMADD231PS Y5, Y1, Y7
+	VFMADD231PS Y7, Y7, Y6
+	VMASKMOVPS  Y6, Y4, (CX)(R8*1)
+	VSQRTPS     Y6, Y6
+	VADDPS      Y3, Y6, Y6
+	VMULPS      Y2, Y7, Y7
+	VDIVPS      Y6, Y7, Y7
+	VSUBPS      Y7, Y5, Y5
+	VMASKMOVPS  Y5, Y4, (AX)(R8*1)
+
+adagradDone:
+	VZEROUPPER
+	RET
+
 DATA mapConstants<>+0(SB)/4, $0x3f800000
 DATA mapConstants<>+4(SB)/4, $0x3f800000
 DATA mapConstants<>+8(SB)/4, $0x3f800000

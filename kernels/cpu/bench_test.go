@@ -76,6 +76,8 @@ func problems() []problem {
 		contrast(2048), contrast(38_000), forward,
 		{"Adam", kernels.Adam{B1: .9, B2: .999, Eps: 1e-8}, []cpu.Tensor{table, state(), state(), real32(r, n, d), constant(.001, 3), constant(1), constant(1)},
 			0, 28 * n * d},
+		{"SGD", kernels.SGD{Momentum: .9}, []cpu.Tensor{table, state(), real32(r, n, d), constant(.001, 1), constant(1), constant(1)}, 0, 20 * n * d},
+		{"Adagrad", kernels.Adagrad{Eps: 1e-8}, []cpu.Tensor{table, state(), real32(r, n, d), constant(.001, 1), constant(1), constant(1)}, 0, 20 * n * d},
 		{"MatMul/512", kernels.MatMul{}, []cpu.Tensor{real32(r, 512, 512), real32(r, 512, 512)}, 2 * 512 * 512 * 512, 0},
 		{"Uniform", kernels.Random{Stream: 1, Shape: table.Desc}, []cpu.Tensor{index(make([]int32, 4))}, 0, 4 * n * d},
 		{"NormaliseRows", kernels.NormaliseRows{Eps: 1e-12}, []cpu.Tensor{table}, 0, 8 * n * d},
@@ -108,9 +110,10 @@ func BenchmarkKernels(b *testing.B) {
 				}
 				var out []cpu.Tensor
 				for i, d := range want {
-					if _, overwrites := p.k.(kernels.Adam); overwrites { // as in every plan
+					switch p.k.(type) {
+					case kernels.Adam, kernels.SGD, kernels.Adagrad: // in place, as in every plan
 						out = append(out, p.in[i])
-					} else {
+					default:
 						out = append(out, constant(0, d.Shape()...))
 					}
 				}

@@ -97,6 +97,10 @@ func (c *call[T]) sgd(k kernels.SGD) Work {
 	sh := sharedFrom(c.in[states+2:])
 	return c.dense(states, sh, func(out, in [3][]T, g []T) {
 		lr, scale, decay, momentum := sh.rates[0], sh.scale[0], T(k.Decay), T(k.Momentum)
+		if vectors[T](c.set) {
+			sgdAll(k, out, in, g, float32(scale), float32(lr))
+			return
+		}
 		p, pOut := in[0][:len(g)], out[0][:len(g)]
 		if states == 0 {
 			for i, gi := range g {
@@ -119,18 +123,22 @@ func (c *call[T]) sgd(k kernels.SGD) Work {
 
 func (c *call[T]) adagrad(k kernels.Adagrad) Work {
 	sh := sharedFrom(c.in[3:])
-	return c.dense(1, sh, adagradStep(k, sh))
+	return c.dense(1, sh, adagradStep(c.set, k, sh))
 }
 
 func (c *call[T]) rowAdagrad(k kernels.RowAdagrad) Work {
 	sh := sharedFrom(c.in[4:])
-	return c.rowwise(1, sh, adagradStep(k.Adagrad, sh))
+	return c.rowwise(1, sh, adagradStep(c.set, k.Adagrad, sh))
 }
 
 // adagradStep is kernels.Adagrad's formula.
-func adagradStep[T float](k kernels.Adagrad, sh shared[T]) func(out, in [3][]T, g []T) {
+func adagradStep[T float](set Set, k kernels.Adagrad, sh shared[T]) func(out, in [3][]T, g []T) {
 	return func(out, in [3][]T, g []T) {
 		lr, scale, decay, eps := sh.rates[0], sh.scale[0], T(k.Decay), T(k.Eps)
+		if vectors[T](set) {
+			adagradAll(k, out, in, g, float32(scale), float32(lr))
+			return
+		}
 		p, s := in[0][:len(g)], in[1][:len(g)]
 		pOut, sOut := out[0][:len(g)], out[1][:len(g)]
 		for i, gi := range g {

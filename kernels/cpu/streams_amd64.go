@@ -17,13 +17,37 @@ func vectors[T float](s Set) bool { return s.level >= avx2 && unsafe.Sizeof(T(0)
 // at is where x begins; T is float32.
 func at[T float](x []T) *float32 { return (*float32)(unsafe.Pointer(unsafe.SliceData(x))) }
 
-// adamAll is the loop of adamStep.
+// The next three are the loops of the optimisers, with the coefficients that their assembly takes.
+
 func adamAll[T float](out, in [3][]T, g []T, c *[10]float32) {
-	n := len(g)
-	for k := range out {
+	n := mustHold(3, out, in, len(g))
+	adamAVX2(at(out[0]), at(out[1]), at(out[2]), at(in[0]), at(in[1]), at(in[2]), at(g), n, c)
+}
+
+func sgdAll[T float](k kernels.SGD, out, in [3][]T, g []T, scale, lr float32) {
+	n := mustHold(1+k.States(), out, in, len(g))
+	c := [4]float32{scale, float32(k.Decay), lr, float32(k.Momentum)}
+	switch {
+	case k.States() == 0:
+		sgdAVX2(at(out[0]), at(in[0]), at(g), n, (*[3]float32)(c[:]))
+	case k.Nesterov:
+		nesterovAVX2(at(out[0]), at(out[1]), at(in[0]), at(in[1]), at(g), n, &c)
+	default:
+		momentumAVX2(at(out[0]), at(out[1]), at(in[0]), at(in[1]), at(g), n, &c)
+	}
+}
+
+func adagradAll[T float](k kernels.Adagrad, out, in [3][]T, g []T, scale, lr float32) {
+	n := mustHold(2, out, in, len(g))
+	adagradAVX2(at(out[0]), at(out[1]), at(in[0]), at(in[1]), at(g), n, &[4]float32{scale, float32(k.Decay), lr, float32(k.Eps)})
+}
+
+// mustHold panics unless the first tensors have n elements each.
+func mustHold[T float](tensors int, out, in [3][]T, n int) int {
+	for k := range tensors {
 		_, _ = out[k][:n], in[k][:n]
 	}
-	adamAVX2(at(out[0]), at(out[1]), at(out[2]), at(in[0]), at(in[1]), at(in[2]), at(g), n, c)
+	return n
 }
 
 // mapTileOps are the operations that mapTile has, a bit for each.

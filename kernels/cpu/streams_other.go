@@ -9,6 +9,10 @@ func vectors[T float](s Set) bool { return false }
 
 func adamAll[T float](out, in [3][]T, g []T, c *[10]float32) {}
 
+func sgdAll[T float](k kernels.SGD, out, in [3][]T, g []T, scale, lr float32) {}
+
+func adagradAll[T float](k kernels.Adagrad, out, in [3][]T, g []T, scale, lr float32) {}
+
 func uniformsAVX(set Set, y []float32, s stretch) {}
 
 func applyAVX2[T float](op kernels.MapOp, d, a, b, c []T, imm T) bool { return false }

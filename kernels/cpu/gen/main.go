@@ -18,6 +18,10 @@ func main() {
 	}
 	maskTable()
 	adam()
+	sgd()
+	momentum("momentumAVX2", false)
+	momentum("nesterovAVX2", true)
+	adagrad()
 	mapTile()
 	rowDots()
 	normaliseRows()

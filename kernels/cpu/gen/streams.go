@@ -121,3 +121,59 @@ func adam() {
 		l.store(p, ptr[0])
 	})
 }
+
+func sgd() {
+	TEXT("sgdAVX2", NOSPLIT, "func(p, pIn, grad *float32, n int, c *[3]float32)")
+	Pragma("noescape")
+	Doc("sgdAVX2 is a step of SGD without momentum over n elements. c = scale, decay, lr.")
+	ptr := loads("p", "pIn", "grad", "n")
+	c := broadcasts(Load(Param("c"), GP64()), 3)
+	elementwise("sgd", ptr[3], func(l lane) {
+		p, g := l.load(ptr[1]), l.load(ptr[2])
+		VMULPS(c[0], g, g)
+		VFMADD231PS(p, c[1], g)
+		VFNMADD231PS(g, c[2], p)
+		l.store(p, ptr[0])
+	})
+}
+
+func momentum(name string, nesterov bool) {
+	TEXT(name, NOSPLIT, "func(p, b, pIn, bIn, grad *float32, n int, c *[4]float32)")
+	Pragma("noescape")
+	Doc(name + " is a step of SGD with a momentum over n elements. c = scale, decay, lr, momentum.")
+	ptr := loads("p", "b", "pIn", "bIn", "grad", "n")
+	c := broadcasts(Load(Param("c"), GP64()), 4)
+	elementwise("sgd", ptr[5], func(l lane) {
+		p, b, g := l.load(ptr[2]), l.load(ptr[3]), l.load(ptr[4])
+		VMULPS(c[0], g, g)
+		VFMADD231PS(p, c[1], g)
+		VFMADD213PS(g, c[3], b)
+		l.store(b, ptr[1])
+		if nesterov {
+			VFMADD213PS(g, c[3], b)
+		}
+		VFNMADD231PS(b, c[2], p)
+		l.store(p, ptr[0])
+	})
+}
+
+func adagrad() {
+	TEXT("adagradAVX2", NOSPLIT, "func(p, s, pIn, sIn, grad *float32, n int, c *[4]float32)")
+	Pragma("noescape")
+	Doc("adagradAVX2 is a step of Adagrad over n elements. c = scale, decay, lr, eps.")
+	ptr := loads("p", "s", "pIn", "sIn", "grad", "n")
+	c := broadcasts(Load(Param("c"), GP64()), 4)
+	elementwise("adagrad", ptr[5], func(l lane) {
+		p, s, g := l.load(ptr[2]), l.load(ptr[3]), l.load(ptr[4])
+		VMULPS(c[0], g, g)
+		VFMADD231PS(p, c[1], g)
+		VFMADD231PS(g, g, s)
+		l.store(s, ptr[1])
+		VSQRTPS(s, s)
+		VADDPS(c[3], s, s)
+		VMULPS(c[2], g, g)
+		VDIVPS(s, g, g)
+		VSUBPS(g, p, p)
+		l.store(p, ptr[0])
+	})
+}
