@@ -80,6 +80,7 @@ func problems() []problem {
 		{"Adagrad", kernels.Adagrad{Eps: 1e-8}, []cpu.Tensor{table, state(), real32(r, n, d), constant(.001, 1), constant(1), constant(1)}, 0, 20 * n * d},
 		{"MatMul/512", kernels.MatMul{}, []cpu.Tensor{real32(r, 512, 512), real32(r, 512, 512)}, 2 * 512 * 512 * 512, 0},
 		{"Uniform", kernels.Random{Stream: 1, Shape: table.Desc}, []cpu.Tensor{index(make([]int32, 4))}, 0, 4 * n * d},
+		{"Bernoulli", kernels.Random{Distribution: kernels.Bernoulli, P: .9, Stream: 1, Shape: table.Desc}, []cpu.Tensor{index(make([]int32, 4))}, 0, 4 * n * d},
 		{"NormaliseRows", kernels.NormaliseRows{Eps: 1e-12}, []cpu.Tensor{table}, 0, 8 * n * d},
 		{"NormaliseRowsGrad", kernels.NormaliseRowsGrad{}, []cpu.Tensor{table, constant(.1, n), real32(r, n, d)}, 0, 12 * n * d},
 		{"Map/add", kernels.Binary(kernels.Add), []cpu.Tensor{table, real32(r, n, d)}, 0, 12 * n * d},

@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"math"
+
 	"nearfar/kernels"
 	"nearfar/kernels/philox"
 )
@@ -47,9 +49,20 @@ func draw[T float](set Set, k kernels.Random, y []T, s stretch) {
 		uniforms(y, s)
 	}
 	if k.Distribution == kernels.Bernoulli {
-		for j, u := range y {
-			y[j] = indicator[T](float64(u) < k.P)
-		}
+		bernoulli(set, y, k.P)
+	}
+}
+
+// bernoulli makes 1 of numbers below p and 0 of others. The numbers are multiples of 2^-24, and so may p be, rounded up: it is compared in the precision of T.
+func bernoulli[T float](set Set, y []T, p float64) {
+	var limit [tileMax]T
+	for i := range limit {
+		limit[i] = T(math.Ceil(p*(1<<24)) / (1 << 24))
+	}
+	for len(y) > 0 {
+		tile := y[:min(tileMax, len(y))]
+		apply(set, kernels.Greater, tile, limit[:len(tile)], tile, nil, 0)
+		y = y[len(tile):]
 	}
 }
 
