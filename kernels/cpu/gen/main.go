@@ -16,20 +16,7 @@ func main() {
 	for _, cols := range []int{64, 32, 16, 8} {
 		spmmRow(cols)
 	}
-	maskTable()
-	adam()
-	sgd()
-	momentum("momentumAVX2", false)
-	momentum("nesterovAVX2", true)
-	adagrad()
-	mapTile()
-	rowDots()
-	normaliseRows()
-	normaliseRowsGrad()
-	totals()
-	philoxTable()
-	philox("philoxAVX2", YMM, 2)
-	philox("philoxAVX512", ZMM, 1)
+	streams()
 	Generate()
 }
 

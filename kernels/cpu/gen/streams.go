@@ -11,6 +11,23 @@ import (
 // Kernels that wait for memory. Eight lanes are enough to keep it busy, so that there is one version, for AVX2. They do whole arrays: the last
 // elements are read and written under a mask, with the same arithmetic as the others.
 
+func streams() {
+	maskTable()
+	adam()
+	sgd()
+	momentum("momentumAVX2", false)
+	momentum("nesterovAVX2", true)
+	adagrad()
+	mapTile()
+	rowDots()
+	normaliseRows()
+	normaliseRowsGrad()
+	totals()
+	philoxTable()
+	philox("philoxAVX2", YMM, 2)
+	philox("philoxAVX512", ZMM, 1)
+}
+
 // lane is eight neighbouring elements, or under a mask the first few of them.
 type lane struct {
 	at   Register   // offset in bytes
