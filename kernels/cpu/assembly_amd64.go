@@ -38,3 +38,75 @@ func spmmRow16(y *float32, x *float32, xRow int, col *int32, edges int, cols int
 //
 //go:noescape
 func spmmRow8(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
+
+// adamAVX2 is a step of Adam over n elements. c = scale, decay, b1, 1-b1, b2, 1-b2, c2, eps, lr·c1, shrink.
+//
+//go:noescape
+func adamAVX2(p *float32, m *float32, v *float32, pIn *float32, mIn *float32, vIn *float32, grad *float32, n int, c *[10]float32)
+
+// sgdAVX2 is a step of SGD without momentum over n elements. c = scale, decay, lr.
+//
+//go:noescape
+func sgdAVX2(p *float32, pIn *float32, grad *float32, n int, c *[3]float32)
+
+// momentumAVX2 is a step of SGD with a momentum over n elements. c = scale, decay, lr, momentum.
+//
+//go:noescape
+func momentumAVX2(p *float32, b *float32, pIn *float32, bIn *float32, grad *float32, n int, c *[4]float32)
+
+// nesterovAVX2 is a step of SGD with a momentum over n elements. c = scale, decay, lr, momentum.
+//
+//go:noescape
+func nesterovAVX2(p *float32, b *float32, pIn *float32, bIn *float32, grad *float32, n int, c *[4]float32)
+
+// adagradAVX2 is a step of Adagrad over n elements. c = scale, decay, lr, eps.
+//
+//go:noescape
+func adagradAVX2(p *float32, s *float32, pIn *float32, sIn *float32, grad *float32, n int, c *[4]float32)
+
+// mapTile sets d[i] = op(a[i], b[i], c[i]) for n elements, where op is the number of a kernels.MapOp in mapTileOps; d may be an operand.
+//
+//go:noescape
+func mapTile(op int, d *float32, a *float32, b *float32, c *float32, n int, imm float32)
+
+// rowDotAVX2 sets out[i] to the inner product of the rows i of x and y [n x d], formed in float64; n > 0.
+//
+//go:noescape
+func rowDotAVX2(out *float32, x *float32, y *float32, n int, d int)
+
+// normaliseRowsAVX2 sets inv[i] to 1/max(|x[i]|, eps) and y[i] to x[i] times that for n > 0 rows of d elements; both are rounded once.
+//
+//go:noescape
+func normaliseRowsAVX2(y *float32, inv *float32, x *float32, n int, d int, eps float64)
+
+// normaliseRowsGradAVX2 sets dx[i] to inv[i]·(grad[i] - y[i]·(y[i]·grad[i])) for n > 0 rows of d elements.
+//
+//go:noescape
+func normaliseRowsGradAVX2(dx *float32, y *float32, inv *float32, grad *float32, n int, d int)
+
+// sumAVX2 is Σ x over n elements, in float64.
+//
+//go:noescape
+func sumAVX2(x *float32, n int) float64
+
+// sumSquaresAVX2 is Σ x² over n elements, in float64.
+//
+//go:noescape
+func sumSquaresAVX2(x *float32, n int) float64
+
+// sumDifferencesAVX2 is Σ (x - x), which is 0 or NaN, over n elements, in float64.
+//
+//go:noescape
+func sumDifferencesAVX2(x *float32, n int) float64
+
+// philoxAVX2 sets the first groups·32 numbers of each row of y, which are rowBytes apart, to uniform random numbers; rows, groups > 0. keys are
+// two for each round, counter that of the first block: word 0 counts blocks along a row, word 1 rows.
+//
+//go:noescape
+func philoxAVX2(y *float32, rows int, groups int, rowBytes int, keys *[20]uint32, counter *[4]uint32)
+
+// philoxAVX512 sets the first groups·32 numbers of each row of y, which are rowBytes apart, to uniform random numbers; rows, groups > 0. keys are
+// two for each round, counter that of the first block: word 0 counts blocks along a row, word 1 rows.
+//
+//go:noescape
+func philoxAVX512(y *float32, rows int, groups int, rowBytes int, keys *[20]uint32, counter *[4]uint32)

@@ -466,3 +466,1804 @@ store:
 	VMOVUPS      Y0, (AX)
 	VZEROUPPER
 	RET
+
+DATA masks<>+0(SB)/4, $0xffffffff
+DATA masks<>+4(SB)/4, $0xffffffff
+DATA masks<>+8(SB)/4, $0xffffffff
+DATA masks<>+12(SB)/4, $0xffffffff
+DATA masks<>+16(SB)/4, $0xffffffff
+DATA masks<>+20(SB)/4, $0xffffffff
+DATA masks<>+24(SB)/4, $0xffffffff
+DATA masks<>+28(SB)/4, $0xffffffff
+DATA masks<>+32(SB)/4, $0x00000000
+DATA masks<>+36(SB)/4, $0x00000000
+DATA masks<>+40(SB)/4, $0x00000000
+DATA masks<>+44(SB)/4, $0x00000000
+DATA masks<>+48(SB)/4, $0x00000000
+DATA masks<>+52(SB)/4, $0x00000000
+DATA masks<>+56(SB)/4, $0x00000000
+DATA masks<>+60(SB)/4, $0x00000000
+GLOBL masks<>(SB), RODATA|NOPTR, $64
+
+// func adamAVX2(p *float32, m *float32, v *float32, pIn *float32, mIn *float32, vIn *float32, grad *float32, n int, c *[10]float32)
+// Requires: AVX, FMA3
+TEXT ·adamAVX2(SB), NOSPLIT, $0-72
+	MOVQ         p+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         pIn+24(FP), BX
+	MOVQ         mIn+32(FP), SI
+	MOVQ         vIn+40(FP), DI
+	MOVQ         grad+48(FP), R8
+	MOVQ         n+56(FP), R9
+	MOVQ         c+64(FP), R10
+	VBROADCASTSS (R10), Y0
+	VBROADCASTSS 4(R10), Y1
+	VBROADCASTSS 8(R10), Y2
+	VBROADCASTSS 12(R10), Y3
+	VBROADCASTSS 16(R10), Y4
+	VBROADCASTSS 20(R10), Y5
+	VBROADCASTSS 24(R10), Y6
+	VBROADCASTSS 28(R10), Y7
+	VBROADCASTSS 32(R10), Y8
+	VBROADCASTSS 36(R10), Y9
+	XORQ         R10, R10
+	SUBQ         $0x08, R9
+	JL           adamLast
+
+adamLoop:
+	VMOVUPS     (BX)(R10*1), Y10
+	VMOVUPS     (R8)(R10*1), Y11
+	VMULPS      Y0, Y11, Y11
+	VFMADD231PS Y10, Y1, Y11
+	VMOVUPS     (SI)(R10*1), Y12
+	VMULPS      Y2, Y12, Y12
+	VFMADD231PS Y11, Y3, Y12
+	VMOVUPS     Y12, (CX)(R10*1)
+	VMULPS      Y5, Y11, Y13
+	VMULPS      Y11, Y13, Y13
+	VMOVUPS     (DI)(R10*1), Y11
+	VFMADD213PS Y13, Y4, Y11
+	VMOVUPS     Y11, (DX)(R10*1)
+	VMULPS      Y6, Y11, Y11
+	VSQRTPS     Y11, Y11
+	VADDPS      Y7, Y11, Y11
+	VMULPS      Y8, Y12, Y12
+	VDIVPS      Y11, Y12, Y12
+	VFMSUB213PS Y12, Y9, Y10
+	VMOVUPS     Y10, (AX)(R10*1)
+	ADDQ        $0x20, R10
+	SUBQ        $0x08, R9
+	JGE         adamLoop
+
+adamLast:
+	NEGQ        R9
+	CMPQ        R9, $0x08
+	JE          adamDone
+	LEAQ        masks<>+0(SB), R11
+	VMOVUPS     (R11)(R9*4), Y10
+	VMASKMOVPS  (BX)(R10*1), Y10, Y11
+	VMASKMOVPS  (R8)(R10*1), Y10, Y12
+	VMULPS      Y0, Y12, Y12
+	VFMADD231PS Y11, Y1, Y12
+	VMASKMOVPS  (SI)(R10*1), Y10, Y0
+	VMULPS      Y2, Y0, Y0
+	VFMADD231PS Y12, Y3, Y0
+	VMASKMOVPS  Y0, Y10, (CX)(R10*1)
+	VMULPS      Y5, Y12, Y1
+	VMULPS      Y12, Y1, Y1
+	VMASKMOVPS  (DI)(R10*1), Y10, Y2
+	VFMADD213PS Y1, Y4, Y2
+	VMASKMOVPS  Y2, Y10, (DX)(R10*1)
+	VMULPS      Y6, Y2, Y2
+	VSQRTPS     Y2, Y2
+	VADDPS      Y7, Y2, Y2
+	VMULPS      Y8, Y0, Y0
+	VDIVPS      Y2, Y0, Y0
+	VFMSUB213PS Y0, Y9, Y11
+	VMASKMOVPS  Y11, Y10, (AX)(R10*1)
+
+adamDone:
+	VZEROUPPER
+	RET
+
+// func sgdAVX2(p *float32, pIn *float32, grad *float32, n int, c *[3]float32)
+// Requires: AVX, FMA3
+TEXT ·sgdAVX2(SB), NOSPLIT, $0-40
+	MOVQ         p+0(FP), AX
+	MOVQ         pIn+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         c+32(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+	VBROADCASTSS 8(SI), Y2
+	XORQ         SI, SI
+	SUBQ         $0x08, BX
+	JL           sgdLast
+
+sgdLoop:
+	VMOVUPS      (CX)(SI*1), Y3
+	VMOVUPS      (DX)(SI*1), Y4
+	VMULPS       Y0, Y4, Y4
+	VFMADD231PS  Y3, Y1, Y4
+	VFNMADD231PS Y4, Y2, Y3
+	VMOVUPS      Y3, (AX)(SI*1)
+	ADDQ         $0x20, SI
+	SUBQ         $0x08, BX
+	JGE          sgdLoop
+
+sgdLast:
+	NEGQ         BX
+	CMPQ         BX, $0x08
+	JE           sgdDone
+	LEAQ         masks<>+0(SB), DI
+	VMOVUPS      (DI)(BX*4), Y3
+	VMASKMOVPS   (CX)(SI*1), Y3, Y4
+	VMASKMOVPS   (DX)(SI*1), Y3, Y5
+	VMULPS       Y0, Y5, Y5
+	VFMADD231PS  Y4, Y1, Y5
+	VFNMADD231PS Y5, Y2, Y4
+	VMASKMOVPS   Y4, Y3, (AX)(SI*1)
+
+sgdDone:
+	VZEROUPPER
+	RET
+
+// func momentumAVX2(p *float32, b *float32, pIn *float32, bIn *float32, grad *float32, n int, c *[4]float32)
+// Requires: AVX, FMA3
+TEXT ·momentumAVX2(SB), NOSPLIT, $0-56
+	MOVQ         p+0(FP), AX
+	MOVQ         b+8(FP), CX
+	MOVQ         pIn+16(FP), DX
+	MOVQ         bIn+24(FP), BX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	MOVQ         c+48(FP), R8
+	VBROADCASTSS (R8), Y0
+	VBROADCASTSS 4(R8), Y1
+	VBROADCASTSS 8(R8), Y2
+	VBROADCASTSS 12(R8), Y3
+	XORQ         R8, R8
+	SUBQ         $0x08, DI
+	JL           sgdLast
+
+sgdLoop:
+	VMOVUPS      (DX)(R8*1), Y4
+	VMOVUPS      (BX)(R8*1), Y5
+	VMOVUPS      (SI)(R8*1), Y6
+	VMULPS       Y0, Y6, Y6
+	VFMADD231PS  Y4, Y1, Y6
+	VFMADD213PS  Y6, Y3, Y5
+	VMOVUPS      Y5, (CX)(R8*1)
+	VFNMADD231PS Y5, Y2, Y4
+	VMOVUPS      Y4, (AX)(R8*1)
+	ADDQ         $0x20, R8
+	SUBQ         $0x08, DI
+	JGE          sgdLoop
+
+sgdLast:
+	NEGQ         DI
+	CMPQ         DI, $0x08
+	JE           sgdDone
+	LEAQ         masks<>+0(SB), R9
+	VMOVUPS      (R9)(DI*4), Y4
+	VMASKMOVPS   (DX)(R8*1), Y4, Y5
+	VMASKMOVPS   (BX)(R8*1), Y4, Y6
+	VMASKMOVPS   (SI)(R8*1), Y4, Y7
+	VMULPS       Y0, Y7, Y7
+	VFMADD231PS  Y5, Y1, Y7
+	VFMADD213PS  Y7, Y3, Y6
+	VMASKMOVPS   Y6, Y4, (CX)(R8*1)
+	VFNMADD231PS Y6, Y2, Y5
+	VMASKMOVPS   Y5, Y4, (AX)(R8*1)
+
+sgdDone:
+	VZEROUPPER
+	RET
+
+// func nesterovAVX2(p *float32, b *float32, pIn *float32, bIn *float32, grad *float32, n int, c *[4]float32)
+// Requires: AVX, FMA3
+TEXT ·nesterovAVX2(SB), NOSPLIT, $0-56
+	MOVQ         p+0(FP), AX
+	MOVQ         b+8(FP), CX
+	MOVQ         pIn+16(FP), DX
+	MOVQ         bIn+24(FP), BX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	MOVQ         c+48(FP), R8
+	VBROADCASTSS (R8), Y0
+	VBROADCASTSS 4(R8), Y1
+	VBROADCASTSS 8(R8), Y2
+	VBROADCASTSS 12(R8), Y3
+	XORQ         R8, R8
+	SUBQ         $0x08, DI
+	JL           sgdLast
+
+sgdLoop:
+	VMOVUPS      (DX)(R8*1), Y4
+	VMOVUPS      (BX)(R8*1), Y5
+	VMOVUPS      (SI)(R8*1), Y6
+	VMULPS       Y0, Y6, Y6
+	VFMADD231PS  Y4, Y1, Y6
+	VFMADD213PS  Y6, Y3, Y5
+	VMOVUPS      Y5, (CX)(R8*1)
+	VFMADD213PS  Y6, Y3, Y5
+	VFNMADD231PS Y5, Y2, Y4
+	VMOVUPS      Y4, (AX)(R8*1)
+	ADDQ         $0x20, R8
+	SUBQ         $0x08, DI
+	JGE          sgdLoop
+
+sgdLast:
+	NEGQ         DI
+	CMPQ         DI, $0x08
+	JE           sgdDone
+	LEAQ         masks<>+0(SB), R9
+	VMOVUPS      (R9)(DI*4), Y4
+	VMASKMOVPS   (DX)(R8*1), Y4, Y5
+	VMASKMOVPS   (BX)(R8*1), Y4, Y6
+	VMASKMOVPS   (SI)(R8*1), Y4, Y7
+	VMULPS       Y0, Y7, Y7
+	VFMADD231PS  Y5, Y1, Y7
+	VFMADD213PS  Y7, Y3, Y6
+	VMASKMOVPS   Y6, Y4, (CX)(R8*1)
+	VFMADD213PS  Y7, Y3, Y6
+	VFNMADD231PS Y6, Y2, Y5
+	VMASKMOVPS   Y5, Y4, (AX)(R8*1)
+
+sgdDone:
+	VZEROUPPER
+	RET
+
+// func adagradAVX2(p *float32, s *float32, pIn *float32, sIn *float32, grad *float32, n int, c *[4]float32)
+// Requires: AVX, FMA3
+TEXT ·adagradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         p+0(FP), AX
+	MOVQ         s+8(FP), CX
+	MOVQ         pIn+16(FP), DX
+	MOVQ         sIn+24(FP), BX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	MOVQ         c+48(FP), R8
+	VBROADCASTSS (R8), Y0
+	VBROADCASTSS 4(R8), Y1
+	VBROADCASTSS 8(R8), Y2
+	VBROADCASTSS 12(R8), Y3
+	XORQ         R8, R8
+	SUBQ         $0x08, DI
+	JL           adagradLast
+
+adagradLoop:
+	VMOVUPS     (DX)(R8*1), Y4
+	VMOVUPS     (BX)(R8*1), Y5
+	VMOVUPS     (SI)(R8*1), Y6
+	VMULPS      Y0, Y6, Y6
+	VFMADD231PS Y4, Y1, Y6
+	VFMADD231PS Y6, Y6, Y5
+	VMOVUPS     Y5, (CX)(R8*1)
+	VSQRTPS     Y5, Y5
+	VADDPS      Y3, Y5, Y5
+	VMULPS      Y2, Y6, Y6
+	VDIVPS      Y5, Y6, Y6
+	VSUBPS      Y6, Y4, Y4
+	VMOVUPS     Y4, (AX)(R8*1)
+	ADDQ        $0x20, R8
+	SUBQ        $0x08, DI
+	JGE         adagradLoop
+
+adagradLast:
+	NEGQ        DI
+	CMPQ        DI, $0x08
+	JE          adagradDone
+	LEAQ        masks<>+0(SB), R9
+	VMOVUPS     (R9)(DI*4), Y4
+	VMASKMOVPS  (DX)(R8*1), Y4, Y5
+	VMASKMOVPS  (BX)(R8*1), Y4, Y6
+	VMASKMOVPS  (SI)(R8*1), Y4, Y7
+	VMULPS      Y0, Y7, Y7
+	VFMADD231PS Y5, Y1, Y7
+	VFMADD231PS Y7, Y7, Y6
+	VMASKMOVPS  Y6, Y4, (CX)(R8*1)
+	VSQRTPS     Y6, Y6
+	VADDPS      Y3, Y6, Y6
+	VMULPS      Y2, Y7, Y7
+	VDIVPS      Y6, Y7, Y7
+	VSUBPS      Y7, Y5, Y5
+	VMASKMOVPS  Y5, Y4, (AX)(R8*1)
+
+adagradDone:
+	VZEROUPPER
+	RET
+
+DATA mapConstants<>+0(SB)/4, $0x3f800000
+DATA mapConstants<>+4(SB)/4, $0x3f800000
+DATA mapConstants<>+8(SB)/4, $0x3f800000
+DATA mapConstants<>+12(SB)/4, $0x3f800000
+DATA mapConstants<>+16(SB)/4, $0x3f800000
+DATA mapConstants<>+20(SB)/4, $0x3f800000
+DATA mapConstants<>+24(SB)/4, $0x3f800000
+DATA mapConstants<>+28(SB)/4, $0x3f800000
+DATA mapConstants<>+32(SB)/4, $0x80000000
+DATA mapConstants<>+36(SB)/4, $0x80000000
+DATA mapConstants<>+40(SB)/4, $0x80000000
+DATA mapConstants<>+44(SB)/4, $0x80000000
+DATA mapConstants<>+48(SB)/4, $0x80000000
+DATA mapConstants<>+52(SB)/4, $0x80000000
+DATA mapConstants<>+56(SB)/4, $0x80000000
+DATA mapConstants<>+60(SB)/4, $0x80000000
+GLOBL mapConstants<>(SB), RODATA|NOPTR, $64
+
+// func mapTile(op int, d *float32, a *float32, b *float32, c *float32, n int, imm float32)
+// Requires: AVX
+TEXT ·mapTile(SB), NOSPLIT, $0-52
+	MOVQ         op+0(FP), AX
+	MOVQ         d+8(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         b+24(FP), BX
+	MOVQ         c+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS imm+48(FP), Y0
+	CMPQ         AX, $0x02
+	JE           op2
+	CMPQ         AX, $0x03
+	JE           op3
+	CMPQ         AX, $0x06
+	JE           op6
+	CMPQ         AX, $0x07
+	JE           op7
+	CMPQ         AX, $0x0a
+	JE           op10
+	CMPQ         AX, $0x0c
+	JE           op12
+	CMPQ         AX, $0x0d
+	JE           op13
+	CMPQ         AX, $0x0e
+	JE           op14
+	CMPQ         AX, $0x0f
+	JE           op15
+	CMPQ         AX, $0x10
+	JE           op16
+	CMPQ         AX, $0x11
+	JE           op17
+	CMPQ         AX, $0x12
+	JE           op18
+	CMPQ         AX, $0x13
+	JE           op19
+	CMPQ         AX, $0x14
+	JE           op20
+	CMPQ         AX, $0x15
+	JE           op21
+	CMPQ         AX, $0x16
+	JE           op22
+	CMPQ         AX, $0x17
+	JE           op23
+	CMPQ         AX, $0x18
+	JE           op24
+	CMPQ         AX, $0x19
+	JE           op25
+	RET
+
+op2:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op2Last
+
+op2Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VXORPS  mapConstants<>+32(SB), Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op2Loop
+
+op2Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op2Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VXORPS     mapConstants<>+32(SB), Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op2Done:
+	VZEROUPPER
+	RET
+
+op3:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op3Last
+
+op3Loop:
+	VMOVUPS   (DX)(AX*1), Y0
+	VANDPS    mapConstants<>+32(SB), Y0, Y1
+	VORPS     mapConstants<>+0(SB), Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VCMPPS    $0x0c, Y2, Y0, Y2
+	VBLENDVPS Y2, Y1, Y0, Y1
+	VMOVUPS   Y1, (CX)(AX*1)
+	ADDQ      $0x20, AX
+	SUBQ      $0x08, DI
+	JGE       op3Loop
+
+op3Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op3Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VANDPS     mapConstants<>+32(SB), Y1, Y2
+	VORPS      mapConstants<>+0(SB), Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VCMPPS     $0x0c, Y3, Y1, Y3
+	VBLENDVPS  Y3, Y2, Y1, Y2
+	VMASKMOVPS Y2, Y0, (CX)(AX*1)
+
+op3Done:
+	VZEROUPPER
+	RET
+
+op6:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op6Last
+
+op6Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VSQRTPS Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op6Loop
+
+op6Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op6Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VSQRTPS    Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op6Done:
+	VZEROUPPER
+	RET
+
+op7:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op7Last
+
+op7Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VMOVUPS mapConstants<>+0(SB), Y1
+	VDIVPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op7Loop
+
+op7Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op7Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMOVUPS    mapConstants<>+0(SB), Y2
+	VDIVPS     Y1, Y2, Y2
+	VMASKMOVPS Y2, Y0, (CX)(AX*1)
+
+op7Done:
+	VZEROUPPER
+	RET
+
+op10:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op10Last
+
+op10Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VXORPS  Y1, Y1, Y1
+	VMAXPS  Y0, Y1, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op10Loop
+
+op10Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op10Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VXORPS     Y2, Y2, Y2
+	VMAXPS     Y1, Y2, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op10Done:
+	VZEROUPPER
+	RET
+
+op12:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op12Last
+
+op12Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VMULPS  Y0, Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op12Loop
+
+op12Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op12Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMULPS     Y1, Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op12Done:
+	VZEROUPPER
+	RET
+
+op13:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op13Last
+
+op13Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VXORPS  Y1, Y1, Y1
+	VCMPPS  $0x1e, Y1, Y0, Y0
+	VANDPS  mapConstants<>+0(SB), Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op13Loop
+
+op13Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op13Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VXORPS     Y2, Y2, Y2
+	VCMPPS     $0x1e, Y2, Y1, Y1
+	VANDPS     mapConstants<>+0(SB), Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op13Done:
+	VZEROUPPER
+	RET
+
+op14:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op14Last
+
+op14Loop:
+	VMOVUPS (DX)(AX*1), Y1
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op14Loop
+
+op14Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op14Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y1
+	VMASKMOVPS (DX)(AX*1), Y1, Y2
+	VMULPS     Y0, Y2, Y0
+	VMASKMOVPS Y0, Y1, (CX)(AX*1)
+
+op14Done:
+	VZEROUPPER
+	RET
+
+op15:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op15Last
+
+op15Loop:
+	VMOVUPS (DX)(AX*1), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op15Loop
+
+op15Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op15Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y1
+	VMASKMOVPS (DX)(AX*1), Y1, Y2
+	VADDPS     Y0, Y2, Y0
+	VMASKMOVPS Y0, Y1, (CX)(AX*1)
+
+op15Done:
+	VZEROUPPER
+	RET
+
+op16:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op16Last
+
+op16Loop:
+	VMOVUPS   (DX)(AX*1), Y1
+	VMAXPS    Y0, Y1, Y2
+	VCMPPS    $0x03, Y1, Y1, Y3
+	VBLENDVPS Y3, Y1, Y2, Y2
+	VMOVUPS   Y2, (CX)(AX*1)
+	ADDQ      $0x20, AX
+	SUBQ      $0x08, DI
+	JGE       op16Loop
+
+op16Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op16Done
+	LEAQ       masks<>+0(SB), BX
+	VMOVUPS    (BX)(DI*4), Y1
+	VMASKMOVPS (DX)(AX*1), Y1, Y2
+	VMAXPS     Y0, Y2, Y0
+	VCMPPS     $0x03, Y2, Y2, Y3
+	VBLENDVPS  Y3, Y2, Y0, Y0
+	VMASKMOVPS Y0, Y1, (CX)(AX*1)
+
+op16Done:
+	VZEROUPPER
+	RET
+
+op17:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op17Last
+
+op17Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VMOVUPS (BX)(AX*1), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op17Loop
+
+op17Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op17Done
+	LEAQ       masks<>+0(SB), SI
+	VMOVUPS    (SI)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VADDPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op17Done:
+	VZEROUPPER
+	RET
+
+op18:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op18Last
+
+op18Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VMOVUPS (BX)(AX*1), Y1
+	VSUBPS  Y1, Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op18Loop
+
+op18Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op18Done
+	LEAQ       masks<>+0(SB), SI
+	VMOVUPS    (SI)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VSUBPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op18Done:
+	VZEROUPPER
+	RET
+
+op19:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op19Last
+
+op19Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VMOVUPS (BX)(AX*1), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op19Loop
+
+op19Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op19Done
+	LEAQ       masks<>+0(SB), SI
+	VMOVUPS    (SI)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op19Done:
+	VZEROUPPER
+	RET
+
+op20:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op20Last
+
+op20Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VMOVUPS (BX)(AX*1), Y1
+	VDIVPS  Y1, Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op20Loop
+
+op20Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op20Done
+	LEAQ       masks<>+0(SB), SI
+	VMOVUPS    (SI)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VDIVPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op20Done:
+	VZEROUPPER
+	RET
+
+op21:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op21Last
+
+op21Loop:
+	VMOVUPS   (DX)(AX*1), Y0
+	VMOVUPS   (BX)(AX*1), Y1
+	VMAXPS    Y1, Y0, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VMOVUPS   Y1, (CX)(AX*1)
+	ADDQ      $0x20, AX
+	SUBQ      $0x08, DI
+	JGE       op21Loop
+
+op21Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op21Done
+	LEAQ       masks<>+0(SB), SI
+	VMOVUPS    (SI)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VMAXPS     Y2, Y1, Y2
+	VCMPPS     $0x03, Y1, Y1, Y3
+	VBLENDVPS  Y3, Y1, Y2, Y2
+	VMASKMOVPS Y2, Y0, (CX)(AX*1)
+
+op21Done:
+	VZEROUPPER
+	RET
+
+op22:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op22Last
+
+op22Loop:
+	VMOVUPS   (DX)(AX*1), Y0
+	VMOVUPS   (BX)(AX*1), Y1
+	VMINPS    Y1, Y0, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VMOVUPS   Y1, (CX)(AX*1)
+	ADDQ      $0x20, AX
+	SUBQ      $0x08, DI
+	JGE       op22Loop
+
+op22Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op22Done
+	LEAQ       masks<>+0(SB), SI
+	VMOVUPS    (SI)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VMINPS     Y2, Y1, Y2
+	VCMPPS     $0x03, Y1, Y1, Y3
+	VBLENDVPS  Y3, Y1, Y2, Y2
+	VMASKMOVPS Y2, Y0, (CX)(AX*1)
+
+op22Done:
+	VZEROUPPER
+	RET
+
+op23:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op23Last
+
+op23Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VMOVUPS (BX)(AX*1), Y1
+	VCMPPS  $0x00, Y1, Y0, Y0
+	VANDPS  mapConstants<>+0(SB), Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op23Loop
+
+op23Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op23Done
+	LEAQ       masks<>+0(SB), SI
+	VMOVUPS    (SI)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VCMPPS     $0x00, Y2, Y1, Y1
+	VANDPS     mapConstants<>+0(SB), Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op23Done:
+	VZEROUPPER
+	RET
+
+op24:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op24Last
+
+op24Loop:
+	VMOVUPS (DX)(AX*1), Y0
+	VMOVUPS (BX)(AX*1), Y1
+	VCMPPS  $0x1e, Y1, Y0, Y0
+	VANDPS  mapConstants<>+0(SB), Y0, Y0
+	VMOVUPS Y0, (CX)(AX*1)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, DI
+	JGE     op24Loop
+
+op24Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op24Done
+	LEAQ       masks<>+0(SB), SI
+	VMOVUPS    (SI)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VCMPPS     $0x1e, Y2, Y1, Y1
+	VANDPS     mapConstants<>+0(SB), Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(AX*1)
+
+op24Done:
+	VZEROUPPER
+	RET
+
+op25:
+	XORQ AX, AX
+	SUBQ $0x08, DI
+	JL   op25Last
+
+op25Loop:
+	VMOVUPS   (DX)(AX*1), Y0
+	VMOVUPS   (BX)(AX*1), Y1
+	VMOVUPS   (SI)(AX*1), Y2
+	VXORPS    Y3, Y3, Y3
+	VCMPPS    $0x04, Y3, Y0, Y0
+	VBLENDVPS Y0, Y1, Y2, Y2
+	VMOVUPS   Y2, (CX)(AX*1)
+	ADDQ      $0x20, AX
+	SUBQ      $0x08, DI
+	JGE       op25Loop
+
+op25Last:
+	NEGQ       DI
+	CMPQ       DI, $0x08
+	JE         op25Done
+	LEAQ       masks<>+0(SB), R8
+	VMOVUPS    (R8)(DI*4), Y0
+	VMASKMOVPS (DX)(AX*1), Y0, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2
+	VMASKMOVPS (SI)(AX*1), Y0, Y3
+	VXORPS     Y4, Y4, Y4
+	VCMPPS     $0x04, Y4, Y1, Y1
+	VBLENDVPS  Y1, Y2, Y3, Y3
+	VMASKMOVPS Y3, Y0, (CX)(AX*1)
+
+op25Done:
+	VZEROUPPER
+	RET
+
+// func rowDotAVX2(out *float32, x *float32, y *float32, n int, d int)
+// Requires: AVX, FMA3
+TEXT ·rowDotAVX2(SB), NOSPLIT, $0-40
+	MOVQ    out+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    y+16(FP), DX
+	MOVQ    n+24(FP), BX
+	MOVQ    d+32(FP), SI
+	MOVQ    SI, DI
+	SHLQ    $0x02, DI
+	MOVQ    SI, R9
+	ANDQ    $0x07, R9
+	SUBQ    R9, SI
+	MOVQ    SI, R8
+	SHLQ    $0x02, R8
+	LEAQ    masks<>+0(SB), R10
+	MOVQ    $0x00000008, SI
+	SUBQ    R9, SI
+	VMOVUPS (R10)(SI*4), Y0
+
+row:
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	XORQ   SI, SI
+	TESTQ  R8, R8
+	JE     dotLast
+
+dotLoop:
+	VCVTPS2PD   (CX)(SI*1), Y3
+	VCVTPS2PD   16(CX)(SI*1), Y4
+	VCVTPS2PD   (DX)(SI*1), Y5
+	VCVTPS2PD   16(DX)(SI*1), Y6
+	VFMADD231PD Y3, Y5, Y1
+	VFMADD231PD Y4, Y6, Y2
+	ADDQ        $0x20, SI
+	CMPQ        SI, R8
+	JL          dotLoop
+
+dotLast:
+	TESTQ        R9, R9
+	JE           dotDone
+	VMASKMOVPS   (CX)(SI*1), Y0, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X4, Y4
+	VMASKMOVPS   (DX)(SI*1), Y0, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X6, Y6
+	VFMADD231PD  Y3, Y5, Y1
+	VFMADD231PD  Y4, Y6, Y2
+
+dotDone:
+	VADDPD       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPD       X2, X1, X1
+	VPERMILPD    $0x01, X1, X2
+	VADDSD       X2, X1, X1
+	VCVTSD2SS    X1, X1, X1
+	VMOVSS       X1, (AX)
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x04, AX
+	DECQ         BX
+	JNE          row
+	VZEROUPPER
+	RET
+
+// func normaliseRowsAVX2(y *float32, inv *float32, x *float32, n int, d int, eps float64)
+// Requires: AVX, AVX2, FMA3, SSE2
+TEXT ·normaliseRowsAVX2(SB), NOSPLIT, $0-48
+	MOVQ    y+0(FP), AX
+	MOVQ    inv+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), BX
+	MOVQ    d+32(FP), SI
+	MOVSD   eps+40(FP), X0
+	MOVQ    $0x3ff0000000000000, DI
+	VMOVQ   DI, X1
+	MOVQ    SI, DI
+	SHLQ    $0x02, DI
+	MOVQ    SI, R9
+	ANDQ    $0x07, R9
+	SUBQ    R9, SI
+	MOVQ    SI, R8
+	SHLQ    $0x02, R8
+	LEAQ    masks<>+0(SB), R10
+	MOVQ    $0x00000008, SI
+	SUBQ    R9, SI
+	VMOVUPS (R10)(SI*4), Y2
+
+row:
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	XORQ   SI, SI
+	TESTQ  R8, R8
+	JE     dotLast
+
+dotLoop:
+	VCVTPS2PD   (DX)(SI*1), Y5
+	VCVTPS2PD   16(DX)(SI*1), Y6
+	VFMADD231PD Y5, Y5, Y3
+	VFMADD231PD Y6, Y6, Y4
+	ADDQ        $0x20, SI
+	CMPQ        SI, R8
+	JL          dotLoop
+
+dotLast:
+	TESTQ        R9, R9
+	JE           dotDone
+	VMASKMOVPS   (DX)(SI*1), Y2, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X6, Y6
+	VFMADD231PD  Y5, Y5, Y3
+	VFMADD231PD  Y6, Y6, Y4
+
+dotDone:
+	VADDPD       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPD       X4, X3, X3
+	VPERMILPD    $0x01, X3, X4
+	VADDSD       X4, X3, X3
+	VSQRTSD      X3, X3, X3
+	VMAXSD       X3, X0, X3
+	VDIVSD       X3, X1, X3
+	VCVTSD2SS    X3, X3, X4
+	VMOVSS       X4, (CX)
+	VBROADCASTSS X4, Y5
+	VCVTSS2SD    X4, X4, X4
+	VSUBSD       X4, X3, X3
+	VCVTSD2SS    X3, X3, X3
+	VBROADCASTSS X3, Y3
+	XORQ         SI, SI
+	TESTQ        R8, R8
+	JE           scaleLast
+
+scaleLoop:
+	VMOVUPS     (DX)(SI*1), Y4
+	VMULPS      Y3, Y4, Y6
+	VFMADD231PS Y5, Y4, Y6
+	VMOVUPS     Y6, (AX)(SI*1)
+	ADDQ        $0x20, SI
+	CMPQ        SI, R8
+	JL          scaleLoop
+
+scaleLast:
+	TESTQ       R9, R9
+	JE          scaleDone
+	VMASKMOVPS  (DX)(SI*1), Y2, Y4
+	VMULPS      Y3, Y4, Y3
+	VFMADD231PS Y5, Y4, Y3
+	VMASKMOVPS  Y3, Y2, (AX)(SI*1)
+
+scaleDone:
+	ADDQ DI, AX
+	ADDQ DI, DX
+	ADDQ $0x04, CX
+	DECQ BX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func normaliseRowsGradAVX2(dx *float32, y *float32, inv *float32, grad *float32, n int, d int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·normaliseRowsGradAVX2(SB), NOSPLIT, $0-48
+	MOVQ    dx+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    inv+16(FP), DX
+	MOVQ    grad+24(FP), BX
+	MOVQ    n+32(FP), SI
+	MOVQ    d+40(FP), DI
+	MOVQ    DI, R8
+	SHLQ    $0x02, R8
+	MOVQ    DI, R10
+	ANDQ    $0x07, R10
+	SUBQ    R10, DI
+	MOVQ    DI, R9
+	SHLQ    $0x02, R9
+	LEAQ    masks<>+0(SB), R11
+	MOVQ    $0x00000008, DI
+	SUBQ    R10, DI
+	VMOVUPS (R11)(DI*4), Y0
+
+row:
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	XORQ   DI, DI
+	TESTQ  R9, R9
+	JE     dotLast
+
+dotLoop:
+	VCVTPS2PD   (CX)(DI*1), Y3
+	VCVTPS2PD   16(CX)(DI*1), Y4
+	VCVTPS2PD   (BX)(DI*1), Y5
+	VCVTPS2PD   16(BX)(DI*1), Y6
+	VFMADD231PD Y3, Y5, Y1
+	VFMADD231PD Y4, Y6, Y2
+	ADDQ        $0x20, DI
+	CMPQ        DI, R9
+	JL          dotLoop
+
+dotLast:
+	TESTQ        R10, R10
+	JE           dotDone
+	VMASKMOVPS   (CX)(DI*1), Y0, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X4, Y4
+	VMASKMOVPS   (BX)(DI*1), Y0, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X6, Y6
+	VFMADD231PD  Y3, Y5, Y1
+	VFMADD231PD  Y4, Y6, Y2
+
+dotDone:
+	VADDPD       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPD       X2, X1, X1
+	VPERMILPD    $0x01, X1, X2
+	VADDSD       X2, X1, X1
+	VCVTSD2SS    X1, X1, X1
+	VBROADCASTSS X1, Y1
+	VBROADCASTSS (DX), Y2
+	XORQ         DI, DI
+	TESTQ        R9, R9
+	JE           projectLast
+
+projectLoop:
+	VMOVUPS      (CX)(DI*1), Y3
+	VMOVUPS      (BX)(DI*1), Y4
+	VFNMADD231PS Y3, Y1, Y4
+	VMULPS       Y2, Y4, Y4
+	VMOVUPS      Y4, (AX)(DI*1)
+	ADDQ         $0x20, DI
+	CMPQ         DI, R9
+	JL           projectLoop
+
+projectLast:
+	TESTQ        R10, R10
+	JE           projectDone
+	VMASKMOVPS   (CX)(DI*1), Y0, Y3
+	VMASKMOVPS   (BX)(DI*1), Y0, Y4
+	VFNMADD231PS Y3, Y1, Y4
+	VMULPS       Y2, Y4, Y4
+	VMASKMOVPS   Y4, Y0, (AX)(DI*1)
+
+projectDone:
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ R8, BX
+	ADDQ $0x04, DX
+	DECQ SI
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func sumAVX2(x *float32, n int) float64
+// Requires: AVX, SSE2
+TEXT ·sumAVX2(SB), NOSPLIT, $0-24
+	MOVQ    x+0(FP), AX
+	MOVQ    n+8(FP), CX
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	SUBQ    BX, CX
+	MOVQ    CX, DX
+	SHLQ    $0x02, DX
+	LEAQ    masks<>+0(SB), SI
+	MOVQ    $0x00000008, CX
+	SUBQ    BX, CX
+	VMOVUPS (SI)(CX*4), Y2
+	XORQ    CX, CX
+	TESTQ   DX, DX
+	JE      totalLast
+
+totalLoop:
+	VCVTPS2PD (AX)(CX*1), Y3
+	VCVTPS2PD 16(AX)(CX*1), Y4
+	VADDPD    Y3, Y0, Y0
+	VADDPD    Y4, Y1, Y1
+	ADDQ      $0x20, CX
+	CMPQ      CX, DX
+	JL        totalLoop
+
+totalLast:
+	TESTQ        BX, BX
+	JE           totalDone
+	VMASKMOVPS   (AX)(CX*1), Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X3, Y3
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+
+totalDone:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func sumSquaresAVX2(x *float32, n int) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-24
+	MOVQ    x+0(FP), AX
+	MOVQ    n+8(FP), CX
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	SUBQ    BX, CX
+	MOVQ    CX, DX
+	SHLQ    $0x02, DX
+	LEAQ    masks<>+0(SB), SI
+	MOVQ    $0x00000008, CX
+	SUBQ    BX, CX
+	VMOVUPS (SI)(CX*4), Y2
+	XORQ    CX, CX
+	TESTQ   DX, DX
+	JE      totalLast
+
+totalLoop:
+	VCVTPS2PD   (AX)(CX*1), Y3
+	VCVTPS2PD   16(AX)(CX*1), Y4
+	VFMADD231PD Y3, Y3, Y0
+	VFMADD231PD Y4, Y4, Y1
+	ADDQ        $0x20, CX
+	CMPQ        CX, DX
+	JL          totalLoop
+
+totalLast:
+	TESTQ        BX, BX
+	JE           totalDone
+	VMASKMOVPS   (AX)(CX*1), Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X3, Y3
+	VFMADD231PD  Y2, Y2, Y0
+	VFMADD231PD  Y3, Y3, Y1
+
+totalDone:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func sumDifferencesAVX2(x *float32, n int) float64
+// Requires: AVX, SSE2
+TEXT ·sumDifferencesAVX2(SB), NOSPLIT, $0-24
+	MOVQ    x+0(FP), AX
+	MOVQ    n+8(FP), CX
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	MOVQ    CX, BX
+	ANDQ    $0x07, BX
+	SUBQ    BX, CX
+	MOVQ    CX, DX
+	SHLQ    $0x02, DX
+	LEAQ    masks<>+0(SB), SI
+	MOVQ    $0x00000008, CX
+	SUBQ    BX, CX
+	VMOVUPS (SI)(CX*4), Y2
+	XORQ    CX, CX
+	TESTQ   DX, DX
+	JE      totalLast
+
+totalLoop:
+	VCVTPS2PD (AX)(CX*1), Y3
+	VCVTPS2PD 16(AX)(CX*1), Y4
+	VSUBPD    Y3, Y3, Y3
+	VADDPD    Y3, Y0, Y0
+	VSUBPD    Y4, Y4, Y4
+	VADDPD    Y4, Y1, Y1
+	ADDQ      $0x20, CX
+	CMPQ      CX, DX
+	JL        totalLoop
+
+totalLast:
+	TESTQ        BX, BX
+	JE           totalDone
+	VMASKMOVPS   (AX)(CX*1), Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X3, Y3
+	VSUBPD       Y2, Y2, Y2
+	VADDPD       Y2, Y0, Y0
+	VSUBPD       Y3, Y3, Y3
+	VADDPD       Y3, Y1, Y1
+
+totalDone:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+DATA philoxTable<>+0(SB)/8, $0x0000000000000000
+DATA philoxTable<>+8(SB)/8, $0x0000000000000004
+DATA philoxTable<>+16(SB)/8, $0x0000000000000001
+DATA philoxTable<>+24(SB)/8, $0x0000000000000005
+DATA philoxTable<>+32(SB)/8, $0x0000000000000002
+DATA philoxTable<>+40(SB)/8, $0x0000000000000006
+DATA philoxTable<>+48(SB)/8, $0x0000000000000003
+DATA philoxTable<>+56(SB)/8, $0x0000000000000007
+DATA philoxTable<>+64(SB)/8, $0x0000000000000000
+DATA philoxTable<>+72(SB)/8, $0x0000000000000002
+DATA philoxTable<>+80(SB)/8, $0x0000000000000001
+DATA philoxTable<>+88(SB)/8, $0x0000000000000003
+DATA philoxTable<>+96(SB)/8, $0x0000000000000000
+DATA philoxTable<>+104(SB)/8, $0x0000000000000002
+DATA philoxTable<>+112(SB)/8, $0x0000000000000001
+DATA philoxTable<>+120(SB)/8, $0x0000000000000003
+DATA philoxTable<>+128(SB)/8, $0x0000000000000008
+DATA philoxTable<>+136(SB)/8, $0x0000000000000008
+DATA philoxTable<>+144(SB)/8, $0x0000000000000008
+DATA philoxTable<>+152(SB)/8, $0x0000000000000008
+DATA philoxTable<>+160(SB)/8, $0x0000000000000008
+DATA philoxTable<>+168(SB)/8, $0x0000000000000008
+DATA philoxTable<>+176(SB)/8, $0x0000000000000008
+DATA philoxTable<>+184(SB)/8, $0x0000000000000008
+DATA philoxTable<>+192(SB)/8, $0x0000000000000004
+DATA philoxTable<>+200(SB)/8, $0x0000000000000004
+DATA philoxTable<>+208(SB)/8, $0x0000000000000004
+DATA philoxTable<>+216(SB)/8, $0x0000000000000004
+DATA philoxTable<>+224(SB)/8, $0x0000000000000004
+DATA philoxTable<>+232(SB)/8, $0x0000000000000004
+DATA philoxTable<>+240(SB)/8, $0x0000000000000004
+DATA philoxTable<>+248(SB)/8, $0x0000000000000004
+DATA philoxTable<>+256(SB)/8, $0x0000000000000001
+DATA philoxTable<>+264(SB)/8, $0x0000000000000001
+DATA philoxTable<>+272(SB)/8, $0x0000000000000001
+DATA philoxTable<>+280(SB)/8, $0x0000000000000001
+DATA philoxTable<>+288(SB)/8, $0x0000000000000001
+DATA philoxTable<>+296(SB)/8, $0x0000000000000001
+DATA philoxTable<>+304(SB)/8, $0x0000000000000001
+DATA philoxTable<>+312(SB)/8, $0x0000000000000001
+DATA philoxTable<>+320(SB)/8, $0x3380000033800000
+DATA philoxTable<>+328(SB)/8, $0x3380000033800000
+DATA philoxTable<>+336(SB)/8, $0x3380000033800000
+DATA philoxTable<>+344(SB)/8, $0x3380000033800000
+DATA philoxTable<>+352(SB)/8, $0x3380000033800000
+DATA philoxTable<>+360(SB)/8, $0x3380000033800000
+DATA philoxTable<>+368(SB)/8, $0x3380000033800000
+DATA philoxTable<>+376(SB)/8, $0x3380000033800000
+DATA philoxTable<>+384(SB)/8, $0x00000000d2511f53
+DATA philoxTable<>+392(SB)/8, $0x00000000d2511f53
+DATA philoxTable<>+400(SB)/8, $0x00000000d2511f53
+DATA philoxTable<>+408(SB)/8, $0x00000000d2511f53
+DATA philoxTable<>+416(SB)/8, $0x00000000d2511f53
+DATA philoxTable<>+424(SB)/8, $0x00000000d2511f53
+DATA philoxTable<>+432(SB)/8, $0x00000000d2511f53
+DATA philoxTable<>+440(SB)/8, $0x00000000d2511f53
+DATA philoxTable<>+448(SB)/8, $0x00000000cd9e8d57
+DATA philoxTable<>+456(SB)/8, $0x00000000cd9e8d57
+DATA philoxTable<>+464(SB)/8, $0x00000000cd9e8d57
+DATA philoxTable<>+472(SB)/8, $0x00000000cd9e8d57
+DATA philoxTable<>+480(SB)/8, $0x00000000cd9e8d57
+DATA philoxTable<>+488(SB)/8, $0x00000000cd9e8d57
+DATA philoxTable<>+496(SB)/8, $0x00000000cd9e8d57
+DATA philoxTable<>+504(SB)/8, $0x00000000cd9e8d57
+GLOBL philoxTable<>(SB), RODATA|NOPTR, $512
+
+// func philoxAVX2(y *float32, rows int, groups int, rowBytes int, keys *[20]uint32, counter *[4]uint32)
+// Requires: AVX, AVX2
+TEXT ·philoxAVX2(SB), NOSPLIT, $0-48
+	MOVQ         y+0(FP), AX
+	MOVQ         rows+8(FP), CX
+	MOVQ         groups+16(FP), DX
+	MOVQ         rowBytes+24(FP), BX
+	MOVQ         keys+32(FP), SI
+	MOVQ         counter+40(FP), DI
+	VMOVUPS      philoxTable<>+384(SB), Y0
+	VMOVUPS      philoxTable<>+448(SB), Y1
+	VPBROADCASTD 4(DI), Y2
+
+row:
+	MOVQ         AX, R8
+	MOVQ         DX, R9
+	VPBROADCASTD (DI), Y3
+	VPADDD       philoxTable<>+64(SB), Y3, Y3
+
+group:
+	VPBROADCASTD 8(DI), Y6
+	VPBROADCASTD 12(DI), Y7
+	VMOVAPS      Y3, Y4
+	VMOVAPS      Y2, Y5
+	VPBROADCASTD 8(DI), Y10
+	VPBROADCASTD 12(DI), Y11
+	VPADDD       philoxTable<>+192(SB), Y3, Y8
+	VMOVAPS      Y2, Y9
+	VPADDD       philoxTable<>+128(SB), Y3, Y3
+	VPBROADCASTD (SI), Y12
+	VPBROADCASTD 4(SI), Y13
+	VPMULUDQ     Y0, Y4, Y14
+	VPMULUDQ     Y1, Y6, Y15
+	VPSRLQ       $0x20, Y15, Y4
+	VPSRLQ       $0x20, Y14, Y6
+	VPXOR        Y12, Y5, Y5
+	VPXOR        Y13, Y7, Y7
+	VPXOR        Y5, Y4, Y4
+	VPXOR        Y7, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y5
+	VPMULUDQ     Y1, Y10, Y7
+	VPSRLQ       $0x20, Y7, Y8
+	VPSRLQ       $0x20, Y5, Y10
+	VPXOR        Y12, Y9, Y9
+	VPXOR        Y13, Y11, Y11
+	VPXOR        Y9, Y8, Y8
+	VPXOR        Y11, Y10, Y10
+	VPBROADCASTD 8(SI), Y9
+	VPBROADCASTD 12(SI), Y11
+	VPMULUDQ     Y0, Y4, Y12
+	VPMULUDQ     Y1, Y6, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y6
+	VPXOR        Y9, Y15, Y15
+	VPXOR        Y11, Y14, Y14
+	VPXOR        Y15, Y4, Y4
+	VPXOR        Y14, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y14
+	VPMULUDQ     Y1, Y10, Y15
+	VPSRLQ       $0x20, Y15, Y8
+	VPSRLQ       $0x20, Y14, Y10
+	VPXOR        Y9, Y7, Y7
+	VPXOR        Y11, Y5, Y5
+	VPXOR        Y7, Y8, Y8
+	VPXOR        Y5, Y10, Y10
+	VPBROADCASTD 16(SI), Y5
+	VPBROADCASTD 20(SI), Y7
+	VPMULUDQ     Y0, Y4, Y9
+	VPMULUDQ     Y1, Y6, Y11
+	VPSRLQ       $0x20, Y11, Y4
+	VPSRLQ       $0x20, Y9, Y6
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y12, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y12
+	VPMULUDQ     Y1, Y10, Y13
+	VPSRLQ       $0x20, Y13, Y8
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y5, Y15, Y15
+	VPXOR        Y7, Y14, Y14
+	VPXOR        Y15, Y8, Y8
+	VPXOR        Y14, Y10, Y10
+	VPBROADCASTD 24(SI), Y5
+	VPBROADCASTD 28(SI), Y7
+	VPMULUDQ     Y0, Y4, Y14
+	VPMULUDQ     Y1, Y6, Y15
+	VPSRLQ       $0x20, Y15, Y4
+	VPSRLQ       $0x20, Y14, Y6
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y7, Y9, Y9
+	VPXOR        Y11, Y4, Y4
+	VPXOR        Y9, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y9
+	VPMULUDQ     Y1, Y10, Y11
+	VPSRLQ       $0x20, Y11, Y8
+	VPSRLQ       $0x20, Y9, Y10
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 32(SI), Y5
+	VPBROADCASTD 36(SI), Y7
+	VPMULUDQ     Y0, Y4, Y12
+	VPMULUDQ     Y1, Y6, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y6
+	VPXOR        Y5, Y15, Y15
+	VPXOR        Y7, Y14, Y14
+	VPXOR        Y15, Y4, Y4
+	VPXOR        Y14, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y14
+	VPMULUDQ     Y1, Y10, Y15
+	VPSRLQ       $0x20, Y15, Y8
+	VPSRLQ       $0x20, Y14, Y10
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y7, Y9, Y9
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 40(SI), Y5
+	VPBROADCASTD 44(SI), Y7
+	VPMULUDQ     Y0, Y4, Y9
+	VPMULUDQ     Y1, Y6, Y11
+	VPSRLQ       $0x20, Y11, Y4
+	VPSRLQ       $0x20, Y9, Y6
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y12, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y12
+	VPMULUDQ     Y1, Y10, Y13
+	VPSRLQ       $0x20, Y13, Y8
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y5, Y15, Y15
+	VPXOR        Y7, Y14, Y14
+	VPXOR        Y15, Y8, Y8
+	VPXOR        Y14, Y10, Y10
+	VPBROADCASTD 48(SI), Y5
+	VPBROADCASTD 52(SI), Y7
+	VPMULUDQ     Y0, Y4, Y14
+	VPMULUDQ     Y1, Y6, Y15
+	VPSRLQ       $0x20, Y15, Y4
+	VPSRLQ       $0x20, Y14, Y6
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y7, Y9, Y9
+	VPXOR        Y11, Y4, Y4
+	VPXOR        Y9, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y9
+	VPMULUDQ     Y1, Y10, Y11
+	VPSRLQ       $0x20, Y11, Y8
+	VPSRLQ       $0x20, Y9, Y10
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 56(SI), Y5
+	VPBROADCASTD 60(SI), Y7
+	VPMULUDQ     Y0, Y4, Y12
+	VPMULUDQ     Y1, Y6, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y6
+	VPXOR        Y5, Y15, Y15
+	VPXOR        Y7, Y14, Y14
+	VPXOR        Y15, Y4, Y4
+	VPXOR        Y14, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y14
+	VPMULUDQ     Y1, Y10, Y15
+	VPSRLQ       $0x20, Y15, Y8
+	VPSRLQ       $0x20, Y14, Y10
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y7, Y9, Y9
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 64(SI), Y5
+	VPBROADCASTD 68(SI), Y7
+	VPMULUDQ     Y0, Y4, Y9
+	VPMULUDQ     Y1, Y6, Y11
+	VPSRLQ       $0x20, Y11, Y4
+	VPSRLQ       $0x20, Y9, Y6
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y12, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y12
+	VPMULUDQ     Y1, Y10, Y13
+	VPSRLQ       $0x20, Y13, Y8
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y5, Y15, Y15
+	VPXOR        Y7, Y14, Y14
+	VPXOR        Y15, Y8, Y8
+	VPXOR        Y14, Y10, Y10
+	VPBROADCASTD 72(SI), Y5
+	VPBROADCASTD 76(SI), Y7
+	VPMULUDQ     Y0, Y4, Y14
+	VPMULUDQ     Y1, Y6, Y15
+	VPSRLQ       $0x20, Y15, Y4
+	VPSRLQ       $0x20, Y14, Y6
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y7, Y9, Y9
+	VPXOR        Y11, Y4, Y4
+	VPXOR        Y9, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y9
+	VPMULUDQ     Y1, Y10, Y11
+	VPSRLQ       $0x20, Y11, Y8
+	VPSRLQ       $0x20, Y9, Y10
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPSLLQ       $0x20, Y15, Y15
+	VPBLENDD     $0xaa, Y15, Y4, Y4
+	VPSLLQ       $0x20, Y14, Y14
+	VPBLENDD     $0xaa, Y14, Y6, Y6
+	VPUNPCKLQDQ  Y6, Y4, Y15
+	VPUNPCKHQDQ  Y6, Y4, Y14
+	VPSRLD       $0x08, Y15, Y15
+	VCVTDQ2PS    Y15, Y15
+	VMULPS       philoxTable<>+320(SB), Y15, Y15
+	VMOVUPS      Y15, (R8)
+	VPSRLD       $0x08, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VMULPS       philoxTable<>+320(SB), Y14, Y14
+	VMOVUPS      Y14, 32(R8)
+	VPSLLQ       $0x20, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y8, Y8
+	VPSLLQ       $0x20, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y10, Y10
+	VPUNPCKLQDQ  Y10, Y8, Y11
+	VPUNPCKHQDQ  Y10, Y8, Y9
+	VPSRLD       $0x08, Y11, Y11
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       philoxTable<>+320(SB), Y11, Y11
+	VMOVUPS      Y11, 64(R8)
+	VPSRLD       $0x08, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       philoxTable<>+320(SB), Y9, Y9
+	VMOVUPS      Y9, 96(R8)
+	SUBQ         $-128, R8
+	DECQ         R9
+	JNE          group
+	VPADDD       philoxTable<>+256(SB), Y2, Y2
+	ADDQ         BX, AX
+	DECQ         CX
+	JNE          row
+	VZEROUPPER
+	RET
+
+// func philoxAVX512(y *float32, rows int, groups int, rowBytes int, keys *[20]uint32, counter *[4]uint32)
+// Requires: AVX, AVX512F
+TEXT ·philoxAVX512(SB), NOSPLIT, $0-48
+	MOVQ         y+0(FP), AX
+	MOVQ         rows+8(FP), CX
+	MOVQ         groups+16(FP), DX
+	MOVQ         rowBytes+24(FP), BX
+	MOVQ         keys+32(FP), SI
+	MOVQ         counter+40(FP), DI
+	VMOVUPS      philoxTable<>+384(SB), Z0
+	VMOVUPS      philoxTable<>+448(SB), Z1
+	VPBROADCASTD 4(DI), Z2
+
+row:
+	MOVQ         AX, R8
+	MOVQ         DX, R9
+	VPBROADCASTD (DI), Z3
+	VPADDD       philoxTable<>+0(SB), Z3, Z3
+
+group:
+	VPBROADCASTD 8(DI), Z6
+	VPBROADCASTD 12(DI), Z7
+	VMOVAPS      Z3, Z4
+	VMOVAPS      Z2, Z5
+	VPADDD       philoxTable<>+128(SB), Z3, Z3
+	VPBROADCASTD (SI), Z8
+	VPBROADCASTD 4(SI), Z9
+	VPMULUDQ     Z0, Z4, Z10
+	VPMULUDQ     Z1, Z6, Z11
+	VPSRLQ       $0x20, Z11, Z4
+	VPSRLQ       $0x20, Z10, Z6
+	VPTERNLOGD   $0x96, Z8, Z5, Z4
+	VPTERNLOGD   $0x96, Z9, Z7, Z6
+	VPBROADCASTD 8(SI), Z5
+	VPBROADCASTD 12(SI), Z7
+	VPMULUDQ     Z0, Z4, Z8
+	VPMULUDQ     Z1, Z6, Z9
+	VPSRLQ       $0x20, Z9, Z4
+	VPSRLQ       $0x20, Z8, Z6
+	VPTERNLOGD   $0x96, Z5, Z11, Z4
+	VPTERNLOGD   $0x96, Z7, Z10, Z6
+	VPBROADCASTD 16(SI), Z5
+	VPBROADCASTD 20(SI), Z7
+	VPMULUDQ     Z0, Z4, Z10
+	VPMULUDQ     Z1, Z6, Z11
+	VPSRLQ       $0x20, Z11, Z4
+	VPSRLQ       $0x20, Z10, Z6
+	VPTERNLOGD   $0x96, Z5, Z9, Z4
+	VPTERNLOGD   $0x96, Z7, Z8, Z6
+	VPBROADCASTD 24(SI), Z5
+	VPBROADCASTD 28(SI), Z7
+	VPMULUDQ     Z0, Z4, Z8
+	VPMULUDQ     Z1, Z6, Z9
+	VPSRLQ       $0x20, Z9, Z4
+	VPSRLQ       $0x20, Z8, Z6
+	VPTERNLOGD   $0x96, Z5, Z11, Z4
+	VPTERNLOGD   $0x96, Z7, Z10, Z6
+	VPBROADCASTD 32(SI), Z5
+	VPBROADCASTD 36(SI), Z7
+	VPMULUDQ     Z0, Z4, Z10
+	VPMULUDQ     Z1, Z6, Z11
+	VPSRLQ       $0x20, Z11, Z4
+	VPSRLQ       $0x20, Z10, Z6
+	VPTERNLOGD   $0x96, Z5, Z9, Z4
+	VPTERNLOGD   $0x96, Z7, Z8, Z6
+	VPBROADCASTD 40(SI), Z5
+	VPBROADCASTD 44(SI), Z7
+	VPMULUDQ     Z0, Z4, Z8
+	VPMULUDQ     Z1, Z6, Z9
+	VPSRLQ       $0x20, Z9, Z4
+	VPSRLQ       $0x20, Z8, Z6
+	VPTERNLOGD   $0x96, Z5, Z11, Z4
+	VPTERNLOGD   $0x96, Z7, Z10, Z6
+	VPBROADCASTD 48(SI), Z5
+	VPBROADCASTD 52(SI), Z7
+	VPMULUDQ     Z0, Z4, Z10
+	VPMULUDQ     Z1, Z6, Z11
+	VPSRLQ       $0x20, Z11, Z4
+	VPSRLQ       $0x20, Z10, Z6
+	VPTERNLOGD   $0x96, Z5, Z9, Z4
+	VPTERNLOGD   $0x96, Z7, Z8, Z6
+	VPBROADCASTD 56(SI), Z5
+	VPBROADCASTD 60(SI), Z7
+	VPMULUDQ     Z0, Z4, Z8
+	VPMULUDQ     Z1, Z6, Z9
+	VPSRLQ       $0x20, Z9, Z4
+	VPSRLQ       $0x20, Z8, Z6
+	VPTERNLOGD   $0x96, Z5, Z11, Z4
+	VPTERNLOGD   $0x96, Z7, Z10, Z6
+	VPBROADCASTD 64(SI), Z5
+	VPBROADCASTD 68(SI), Z7
+	VPMULUDQ     Z0, Z4, Z10
+	VPMULUDQ     Z1, Z6, Z11
+	VPSRLQ       $0x20, Z11, Z4
+	VPSRLQ       $0x20, Z10, Z6
+	VPTERNLOGD   $0x96, Z5, Z9, Z4
+	VPTERNLOGD   $0x96, Z7, Z8, Z6
+	VPBROADCASTD 72(SI), Z5
+	VPBROADCASTD 76(SI), Z7
+	VPMULUDQ     Z0, Z4, Z8
+	VPMULUDQ     Z1, Z6, Z9
+	VPSRLQ       $0x20, Z9, Z4
+	VPSRLQ       $0x20, Z8, Z6
+	VPTERNLOGD   $0x96, Z5, Z11, Z4
+	VPTERNLOGD   $0x96, Z7, Z10, Z6
+	VPSLLQ       $0x20, Z9, Z9
+	MOVL         $0x0000aaaa, R10
+	KMOVW        R10, K1
+	VPBLENDMD    Z9, Z4, K1, Z4
+	VPSLLQ       $0x20, Z8, Z8
+	MOVL         $0x0000aaaa, R10
+	KMOVW        R10, K1
+	VPBLENDMD    Z8, Z6, K1, Z6
+	VPUNPCKLQDQ  Z6, Z4, Z9
+	VPUNPCKHQDQ  Z6, Z4, Z8
+	VPSRLD       $0x08, Z9, Z9
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       philoxTable<>+320(SB), Z9, Z9
+	VMOVUPS      Z9, (R8)
+	VPSRLD       $0x08, Z8, Z8
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       philoxTable<>+320(SB), Z8, Z8
+	VMOVUPS      Z8, 64(R8)
+	SUBQ         $-128, R8
+	DECQ         R9
+	JNE          group
+	VPADDD       philoxTable<>+256(SB), Z2, Z2
+	ADDQ         BX, AX
+	DECQ         CX
+	JNE          row
+	VZEROUPPER
+	RET

@@ -76,14 +76,19 @@ func problems() []problem {
 		contrast(2048), contrast(38_000), forward,
 		{"Adam", kernels.Adam{B1: .9, B2: .999, Eps: 1e-8}, []cpu.Tensor{table, state(), state(), real32(r, n, d), constant(.001, 3), constant(1), constant(1)},
 			0, 28 * n * d},
+		{"SGD", kernels.SGD{Momentum: .9}, []cpu.Tensor{table, state(), real32(r, n, d), constant(.001, 1), constant(1), constant(1)}, 0, 20 * n * d},
+		{"Adagrad", kernels.Adagrad{Eps: 1e-8}, []cpu.Tensor{table, state(), real32(r, n, d), constant(.001, 1), constant(1), constant(1)}, 0, 20 * n * d},
 		{"MatMul/512", kernels.MatMul{}, []cpu.Tensor{real32(r, 512, 512), real32(r, 512, 512)}, 2 * 512 * 512 * 512, 0},
 		{"Uniform", kernels.Random{Stream: 1, Shape: table.Desc}, []cpu.Tensor{index(make([]int32, 4))}, 0, 4 * n * d},
+		{"Bernoulli", kernels.Random{Distribution: kernels.Bernoulli, P: .9, Stream: 1, Shape: table.Desc}, []cpu.Tensor{index(make([]int32, 4))}, 0, 4 * n * d},
 		{"NormaliseRows", kernels.NormaliseRows{Eps: 1e-12}, []cpu.Tensor{table}, 0, 8 * n * d},
-		{"Map/add", kernels.Binary(kernels.Add), []cpu.Tensor{table, table}, 0, 12 * n * d},
+		{"NormaliseRowsGrad", kernels.NormaliseRowsGrad{}, []cpu.Tensor{table, constant(.1, n), real32(r, n, d)}, 0, 12 * n * d},
+		{"Map/add", kernels.Binary(kernels.Add), []cpu.Tensor{table, real32(r, n, d)}, 0, 12 * n * d},
 		{"Map/noise", kernels.MapOf(
 			kernels.MapInstr{Op: kernels.Sign, A: 0}, kernels.MapInstr{Op: kernels.Mul, A: -1, B: 1}, kernels.MapInstr{Op: kernels.Scale, A: -2, Imm: .1},
-			kernels.MapInstr{Op: kernels.Add, A: 0, B: -3}), []cpu.Tensor{table, table}, 0, 12 * n * d},
+			kernels.MapInstr{Op: kernels.Add, A: 0, B: -3}), []cpu.Tensor{table, real32(r, n, d)}, 0, 12 * n * d},
 		{"Sum", kernels.Reduce{Axes: kernels.AllAxes}, []cpu.Tensor{table}, 0, 4 * n * d},
+		{"AllFinite", kernels.Reduce{Op: kernels.AllFinite, Axes: kernels.AllAxes}, []cpu.Tensor{table}, 0, 4 * n * d},
 	}
 }
 
@@ -105,8 +110,13 @@ func BenchmarkKernels(b *testing.B) {
 					b.Fatal(err)
 				}
 				var out []cpu.Tensor
-				for _, d := range want {
-					out = append(out, constant(0, d.Shape()...))
+				for i, d := range want {
+					switch p.k.(type) {
+					case kernels.Adam, kernels.SGD, kernels.Adagrad: // in place, as in every plan
+						out = append(out, p.in[i])
+					default:
+						out = append(out, constant(0, d.Shape()...))
+					}
 				}
 				work, err := s.Bind(p.k, out, p.in, aligned(s.Scratch(p.k, want, described(p.in))))
 				if err != nil {

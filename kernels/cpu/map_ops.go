@@ -9,6 +9,9 @@ import (
 
 // apply computes one instruction over a tile: d[i] = op(a[i], b[i], c[i]). d may be a, b or c.
 func apply[T float](set Set, op kernels.MapOp, d, a, b, c []T, imm T) {
+	if vectors[T](set) && applyAVX2(op, d, a, b, c, imm) {
+		return
+	}
 	a = a[:len(d)]
 	switch op {
 	case kernels.Copy:
@@ -37,9 +40,10 @@ func apply[T float](set Set, op kernels.MapOp, d, a, b, c []T, imm T) {
 			d[i] = 1 / x
 		}
 	case kernels.Sigmoid:
-		for i, x := range a {
-			d[i] = 1 / (1 + exp(-x))
-		}
+		copy(d, a)
+		exponentials(set, d, nil, -1, 0)
+		apply(set, kernels.AddImm, d, d, nil, nil, 1)
+		apply(set, kernels.Recip, d, d, nil, nil, 0)
 	case kernels.Tanh:
 		for i, x := range a {
 			d[i] = T(math.Tanh(float64(x)))

@@ -39,6 +39,14 @@ func Words(key [2]uint32, a, b, c, d uint32) (uint32, uint32, uint32, uint32) {
 	return a, b, c, d
 }
 
+// Keys are the keys of the rounds, two for each, as Words forms them on its way.
+func Keys(key [2]uint32) (keys [2 * rounds]uint32) {
+	for i := range uint32(rounds) {
+		keys[2*i], keys[2*i+1] = key[0]+i*weyl0, key[1]+i*weyl1
+	}
+	return keys
+}
+
 // Stream is a named sequence of random numbers under one seed. Two streams of different names are independent.
 type Stream struct{ key [2]uint32 }
 

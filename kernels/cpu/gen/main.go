@@ -16,6 +16,7 @@ func main() {
 	for _, cols := range []int{64, 32, 16, 8} {
 		spmmRow(cols)
 	}
+	streams()
 	Generate()
 }
 

@@ -1,0 +1,146 @@
+//go:build !noasm
+
+package cpu
+
+import (
+	"unsafe"
+
+	"nearfar/kernels"
+	"nearfar/kernels/philox"
+)
+
+// Kernels that wait for memory, for float32 by AVX2: the functions below are reached where vectors says so.
+
+// vectors tells whether the set has assembly for T.
+func vectors[T float](s Set) bool { return s.level >= avx2 && unsafe.Sizeof(T(0)) == 4 }
+
+// at is where x begins; T is float32.
+func at[T float](x []T) *float32 { return (*float32)(unsafe.Pointer(unsafe.SliceData(x))) }
+
+// The next three are the loops of the optimisers, with the coefficients that their assembly takes.
+
+func adamAll[T float](out, in [3][]T, g []T, c *[10]float32) {
+	n := mustHold(3, out, in, len(g))
+	adamAVX2(at(out[0]), at(out[1]), at(out[2]), at(in[0]), at(in[1]), at(in[2]), at(g), n, c)
+}
+
+func sgdAll[T float](k kernels.SGD, out, in [3][]T, g []T, scale, lr float32) {
+	n := mustHold(1+k.States(), out, in, len(g))
+	c := [4]float32{scale, float32(k.Decay), lr, float32(k.Momentum)}
+	switch {
+	case k.States() == 0:
+		sgdAVX2(at(out[0]), at(in[0]), at(g), n, (*[3]float32)(c[:]))
+	case k.Nesterov:
+		nesterovAVX2(at(out[0]), at(out[1]), at(in[0]), at(in[1]), at(g), n, &c)
+	default:
+		momentumAVX2(at(out[0]), at(out[1]), at(in[0]), at(in[1]), at(g), n, &c)
+	}
+}
+
+func adagradAll[T float](k kernels.Adagrad, out, in [3][]T, g []T, scale, lr float32) {
+	n := mustHold(2, out, in, len(g))
+	adagradAVX2(at(out[0]), at(out[1]), at(in[0]), at(in[1]), at(g), n, &[4]float32{scale, float32(k.Decay), lr, float32(k.Eps)})
+}
+
+// mustHold panics unless the first tensors have n elements each.
+func mustHold[T float](tensors int, out, in [3][]T, n int) int {
+	for k := range tensors {
+		_, _ = out[k][:n], in[k][:n]
+	}
+	return n
+}
+
+// mapTileOps are the operations that mapTile has, a bit for each.
+const mapTileOps = 1<<kernels.Neg | 1<<kernels.Sign | 1<<kernels.Sqrt | 1<<kernels.Recip | 1<<kernels.ReLU | 1<<kernels.Square | 1<<kernels.Positive |
+	1<<kernels.Scale | 1<<kernels.AddImm | 1<<kernels.MaxImm | 1<<kernels.Add | 1<<kernels.Sub | 1<<kernels.Mul | 1<<kernels.Div | 1<<kernels.Max |
+	1<<kernels.Min | 1<<kernels.Equal | 1<<kernels.Greater | 1<<kernels.Where
+
+// applyAVX2 is apply where there is assembly for the operation.
+func applyAVX2[T float](op kernels.MapOp, d, a, b, c []T, imm T) bool {
+	if mapTileOps>>op&1 == 0 {
+		return false
+	}
+	_ = a[:len(d)]
+	if op >= kernels.Add {
+		_ = b[:len(d)]
+	}
+	if op == kernels.Where {
+		_ = c[:len(d)]
+	}
+	mapTile(int(op), at(d), at(a), at(b), at(c), len(d), float32(imm))
+	return true
+}
+
+// The next three are the loops of rowDot, normaliseRows and normaliseRowsGrad over whole operands.
+
+func rowDotAll[T float](out, x, y []T, d int) {
+	n := len(out)
+	if n > 0 {
+		_, _ = x[:n*d], y[:n*d]
+		rowDotAVX2(at(out), at(x), at(y), n, d)
+	}
+}
+
+func normaliseAll[T float](y, inv, x []T, d int, eps float64) {
+	n := len(inv)
+	if n > 0 {
+		_, _ = x[:n*d], y[:n*d]
+		normaliseRowsAVX2(at(y), at(inv), at(x), n, d, eps)
+	}
+}
+
+func normaliseGradAll[T float](dx, y, inv, g []T, d int) {
+	n := len(inv)
+	if n > 0 {
+		_, _, _ = dx[:n*d], y[:n*d], g[:n*d]
+		normaliseRowsGradAVX2(at(dx), at(y), at(inv), at(g), n, d)
+	}
+}
+
+// totalAVX2 is total where there is assembly for the operation.
+func totalAVX2[T float](op kernels.ReduceOp, x []T) (s float64, ok bool) {
+	const most = 1 << 20 // elements of a call, which nothing interrupts
+	for ; len(x) > most; x = x[most:] {
+		part, _ := totalAVX2(op, x[:most])
+		s += part
+	}
+	switch op {
+	case kernels.Sum:
+		return s + sumAVX2(at(x), len(x)), true
+	case kernels.SumSquares:
+		return s + sumSquaresAVX2(at(x), len(x)), true
+	case kernels.AllFinite:
+		return s + sumDifferencesAVX2(at(x), len(x)), true
+	}
+	return 0, false
+}
+
+// uniformsAVX is uniforms by 32 numbers; what is left of each row is taken from 32 more.
+func uniformsAVX(set Set, y []float32, s stretch) {
+	if len(y) == 0 {
+		return
+	}
+	keys := philox.Keys(s.Key())
+	counter := [4]uint32{uint32(s.col / 4), uint32(s.row), uint32(s.t), uint32(s.t >> 32)}
+	rows, whole := len(y)/s.cols, s.cols/32
+	if whole > 0 {
+		philoxRows(set, &y[0], rows, whole, 4*s.cols, &keys, &counter)
+	}
+	if left := s.cols % 32; left > 0 {
+		counter[0] += uint32(8 * whole)
+		for r := range rows {
+			var more [32]float32
+			philoxRows(set, &more[0], 1, 1, 0, &keys, &counter)
+			copy(y[(r+1)*s.cols-left:][:left], more[:])
+			counter[1]++
+		}
+	}
+}
+
+func philoxRows(set Set, y *float32, rows, groups, rowBytes int, keys *[20]uint32, counter *[4]uint32) {
+	if set.level >= avx512 {
+		philoxAVX512(y, rows, groups, rowBytes, keys, counter)
+	} else {
+		philoxAVX2(y, rows, groups, rowBytes, keys, counter)
+	}
+}
