@@ -20,8 +20,11 @@ func cost(k kernels.Kernel, out, in []kernels.Desc) (flops, bytes int64) {
 		b, r, c, inner := k.Sizes(in[0], in[1])
 		return 2 * int64(b) * int64(r) * int64(c) * int64(inner), bytes
 	case kernels.SpMM: // a row of X for every edge
-		edges, d := int64(in[3].Elems()), int64(in[0].Cols())
-		return 2 * edges * d, bytes - in[0].Bytes() + edges*d*int64(in[0].Type.Size())
+		edges, d, size := int64(in[3].Elems()), int64(in[0].Cols()), int64(in[0].Type.Size())
+		if k.Half { // X is read, and written at half the size
+			return 2 * edges * d, bytes + in[0].Bytes()/size*2 + edges*d*2
+		}
+		return 2 * edges * d, bytes - in[0].Bytes() + edges*d*size
 	case kernels.LogSumExp:
 		return 2 * pairs(in[0], in[1]), bytes
 	case kernels.LogSumExpGrad: // forms the logits twice, so that each output has one owner

@@ -28,6 +28,11 @@ type Program struct {
 func compile(b *Builder, s Step, options []PlanOption) (*Program, error) {
 	f := newFeeding(b.feeds, b.Store.Float)
 	c := liftStep(b, s)
+	if b.Store.Half {
+		if err := c.halve(); err != nil {
+			return nil, err
+		}
+	}
 	plan := makePlan(c, f.ports, options)
 	plan.Input = f.bytes
 	p := &Program{Plan: plan, store: b.Store, feeding: f, guarded: len(b.guards) > 0}

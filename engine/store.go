@@ -36,6 +36,7 @@ type Entry struct {
 type Store struct {
 	Device Device
 	Float  kernels.DType // the precision of every program over this Store
+	Half   bool          // but for what SpMM multiplies, which is binary16 (kernels.SpMM)
 	Seed   uint64
 	byName map[string]*Entry
 	order  []*Entry

@@ -153,7 +153,7 @@ func (r *run) build(device engine.Device) (err error) {
 	if n := r.Options.Candidates; n > 0 {
 		r.Log.Warn(fmt.Sprintf(sampledWarning, n))
 	}
-	r.store = engine.NewStore(device, kernels.Float32, r.Options.Seed)
+	r.store = NewStore(device, r.Options)
 	r.position.Device = device.Name()
 	r.position.Best = math.Inf(-1)
 	r.position.Data = r.data.Checksum()
@@ -170,6 +170,13 @@ func (r *run) build(device engine.Device) (err error) {
 		r.metrics, err = r.Folder.OpenMetrics()
 	}
 	return err
+}
+
+// NewStore is where a run's parameters live.
+func NewStore(device engine.Device, o Options) *engine.Store {
+	store := engine.NewStore(device, kernels.Float32, o.Seed)
+	store.Half = o.Precision == "half"
+	return store
 }
 
 // BuildTraining compiles a model's training step.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -97,6 +98,30 @@ func TestThreadsDoNotChangeResults(t *testing.T) {
 				t.Error("two seeds gave the same embeddings")
 			}
 		})
+	}
+}
+
+// Half precision moves a run by rounding, and no further.
+func TestHalfPrecision(t *testing.T) {
+	for _, model := range []string{"lightgcn", "simgcl"} {
+		run := func(precision string) ([]byte, Result) {
+			path := filepath.Join(t.TempDir(), "run")
+			res, err := newJob(t, model, path, "-precision", precision, "-epochs", "2").mustRun(t, context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return embeddings(t, path), res
+		}
+		full, want := run("float32")
+		half, got := run("half")
+		if bytes.Equal(half, full) {
+			t.Errorf("%s: half precision changes nothing", model)
+		}
+		if w, g := want.Test["Recall@20"], got.Test["Recall@20"]; math.Abs(w-g) > .005 {
+			t.Errorf("%s: Recall@20 is %.4f in half precision, %.4f without", model, g, w)
+		} else {
+			t.Logf("%s: Recall@20 %.4f, in half precision %.4f", model, w, g)
+		}
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"nearfar/engine"
 	"nearfar/engine/op"
-	"nearfar/kernels"
 	"nearfar/models"
 	"nearfar/trainer"
 )
@@ -51,7 +50,7 @@ func explain(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if said := fallback.Said(); said != "" {
 		fmt.Fprintln(stderr, "trainer:", said)
 	}
-	store := engine.NewStore(device, kernels.Float32, c.Seed)
+	store := trainer.NewStore(device, c.Options)
 	defer store.Close()
 	if dot {
 		return drawLoss(stdout, store, m)

@@ -1,6 +1,11 @@
 package cpu
 
-import "nearfar/kernels"
+import (
+	"math"
+	"slices"
+
+	"nearfar/kernels"
+)
 
 // SpMM: y_i = rowScale_i · Σ_{e = beg_i .. end_i-1} val_e · colScale_{col_e} · x_{col_e}, x_n [d].
 //
@@ -31,10 +36,50 @@ func (c *call[T]) spmm(k kernels.SpMM) Work {
 	m, nnz := in[1].Elems(), in[3].Elems()
 	rows := cut(m, s.d*(1+nnz/max(1, m)))
 	rows.part = max(rows.part, (m+spmmChunks-1)/spmmChunks)
-	if f, ok := any(s).(*sparse[float32]); ok && c.set.level >= avx2 && s.d%8 == 0 && nnz > 0 {
-		return Work{rows.phase(f.rowsAVX2)}
+	var work Work
+	if k.Half {
+		h := halved[T]{x: s.x, rounded: take[T](c.arena, in[0].Elems())}
+		s.x = h.rounded
+		work = h.work(c)
 	}
-	return Work{rows.phase(s.rows)}
+	if f, ok := any(s).(*sparse[float32]); ok && c.set.level >= avx2 && s.d%8 == 0 && nnz > 0 {
+		return append(work, rows.phase(f.rowsAVX2))
+	}
+	return append(work, rows.phase(s.rows))
+}
+
+// halved rounds X to binary16.
+type halved[T float] struct {
+	x, rounded []T
+	tops       []T // of each chunk, the largest finite |x|
+}
+
+func (h *halved[T]) work(c *call[T]) Work {
+	chunks := cut(c.in[0].Elems(), 1)
+	h.tops = take[T](c.arena, chunks.chunks())
+	return Work{
+		{chunks.chunks(), h.top(chunks)},
+		chunks.phase(h.round),
+	}
+}
+
+func (h *halved[T]) top(chunks span) func(int) {
+	return func(chunk int) {
+		lo, hi := chunks.at(chunk)
+		h.tops[chunk] = 0
+		for _, x := range h.x[lo:hi] {
+			if x = max(x, -x); x <= math.MaxFloat32 && x > h.tops[chunk] {
+				h.tops[chunk] = x
+			}
+		}
+	}
+}
+
+func (h *halved[T]) round(lo, hi int) {
+	scale := T(kernels.HalfScale(float64(slices.Max(h.tops))))
+	for i := lo; i < hi; i++ {
+		h.rounded[i] = T(kernels.FromHalf(kernels.ToHalf(float32(h.x[i]*scale)))) / scale
+	}
 }
 
 func (s *sparse[T]) rows(lo, hi int) {

@@ -15,6 +15,10 @@ const (
 )
 
 func (c *call) spmm(k kernels.SpMM) {
+	if k.Half {
+		c.decline()
+		return
+	}
 	x, beg, end, col, y := c.in[0], c.in[1], c.in[2], c.in[3], c.out[0]
 	var rowScale, colScale, val Ptr
 	if k.Scaled {

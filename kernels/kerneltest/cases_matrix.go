@@ -65,8 +65,8 @@ func (g *gen) csr(m, n, most int) (beg, end, col kernels.Tensor64) {
 func spmmCases(g *gen) (cases []Case) {
 	add := func(n, d int, x, beg, end, col kernels.Tensor64) {
 		m, nnz := beg.Desc.Dim[0], col.Desc.Dim[0]
-		for i := range 4 {
-			k := kernels.SpMM{Scaled: i&1 != 0, Valued: i&2 != 0}
+		for i := range 8 {
+			k := kernels.SpMM{Scaled: i&1 != 0, Valued: i&2 != 0, Half: i&4 != 0}
 			in := []kernels.Tensor64{x, beg, end, col}
 			if k.Scaled {
 				in = append(in, g.uniform(0, 1, m), g.uniform(.05, 1, n))

@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"math"
+	"slices"
 
 	"nearfar/kernels"
 )
@@ -236,6 +237,13 @@ func plainMatMul(m kernels.MatMul, out, a, b Tensor) {
 
 func plainSpMM(s kernels.SpMM, out Tensor, in []Tensor) {
 	beg, end, col := in[1].I32, in[2].I32, in[3].I32
+	top := float32(0)
+	for _, x := range in[0].F32 {
+		if x = max(x, -x); x <= math.MaxFloat32 {
+			top = max(top, x)
+		}
+	}
+	scale := float32(kernels.HalfScale(float64(top)))
 	for i := range beg {
 		y := out.row(i)
 		for e := beg[i]; e < end[i]; e++ {
@@ -246,7 +254,14 @@ func plainSpMM(s kernels.SpMM, out Tensor, in []Tensor) {
 			if s.Scaled {
 				v *= in[5].F32[col[e]]
 			}
-			plainAxpy(y, v, in[0].row(int(col[e])))
+			x := in[0].row(int(col[e]))
+			if s.Half {
+				x = slices.Clone(x)
+				for k := range x {
+					x[k] = kernels.FromHalf(kernels.ToHalf(x[k]*scale)) / scale
+				}
+			}
+			plainAxpy(y, v, x)
 		}
 		for j := range y {
 			if s.Scaled {
