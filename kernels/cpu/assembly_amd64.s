@@ -4,6 +4,9 @@
 
 #include "textflag.h"
 
+DATA one<>+0(SB)/4, $(1.0)
+GLOBL one<>(SB), RODATA|NOPTR, $4
+
 // func gemm6x16(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int)
 // Requires: AVX, FMA3
 TEXT ·gemm6x16(SB), NOSPLIT, $0-64
@@ -235,234 +238,643 @@ loop:
 	VZEROUPPER
 	RET
 
-// func spmmRow64(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
+// func spmm64AVX2(call *int) int
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·spmmRow64(SB), NOSPLIT, $0-84
-	MOVQ   x+8(FP), AX
-	MOVQ   xRow+16(FP), CX
-	MOVQ   col+24(FP), DX
-	MOVQ   edges+32(FP), BX
-	MOVQ   cols+40(FP), SI
-	MOVQ   val+48(FP), DI
-	MOVQ   valMask+56(FP), R8
-	MOVQ   colScale+64(FP), R9
-	MOVQ   colMask+72(FP), R10
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	XORQ   R11, R11
-	TESTQ  BX, BX
-	JE     store
+TEXT ·spmm64AVX2(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
+	MOVQ  72(AX), BX
+	MOVQ  24(AX), SI
+	MOVQ  80(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
 
-loop:
-	LEAQ         64(R11), R13
-	CMPQ         R13, SI
-	CMOVQGE      R11, R13
-	MOVLQSX      (DX)(R13*4), R13
-	IMULQ        CX, R13
-	PREFETCHT1   (AX)(R13*1)
-	PREFETCHT1   64(AX)(R13*1)
-	PREFETCHT1   128(AX)(R13*1)
-	PREFETCHT1   192(AX)(R13*1)
-	MOVLQSX      (DX)(R11*4), R12
-	MOVQ         R11, R13
-	ANDQ         R8, R13
-	VMOVSS       (DI)(R13*4), X8
-	MOVQ         R12, R13
-	ANDQ         R10, R13
-	VMULSS       (R9)(R13*4), X8, X8
-	VBROADCASTSS X8, Y8
-	IMULQ        CX, R12
-	VFMADD231PS  (AX)(R12*1), Y8, Y0
-	VFMADD231PS  32(AX)(R12*1), Y8, Y1
-	VFMADD231PS  64(AX)(R12*1), Y8, Y2
-	VFMADD231PS  96(AX)(R12*1), Y8, Y3
-	VFMADD231PS  128(AX)(R12*1), Y8, Y4
-	VFMADD231PS  160(AX)(R12*1), Y8, Y5
-	VFMADD231PS  192(AX)(R12*1), Y8, Y6
-	VFMADD231PS  224(AX)(R12*1), Y8, Y7
-	INCQ         R11
-	CMPQ         R11, BX
-	JL           loop
+val:
+	MOVQ  88(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   32(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Y1
+	VMOVUPS 32(DX), Y2
+	VMOVUPS 64(DX), Y3
+	VMOVUPS 96(DX), Y4
+	VMOVUPS 128(DX), Y5
+	VMOVUPS 160(DX), Y6
+	VMOVUPS 192(DX), Y7
+	VMOVUPS 224(DX), Y8
+
+begin:
+	MOVQ    56(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	PREFETCHT1   64(CX)(R15*1)
+	PREFETCHT1   128(CX)(R15*1)
+	PREFETCHT1   192(CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Y0
+	IMULQ        SI, R14
+	VFMADD231PS  (CX)(R14*1), Y0, Y1
+	VFMADD231PS  32(CX)(R14*1), Y0, Y2
+	VFMADD231PS  64(CX)(R14*1), Y0, Y3
+	VFMADD231PS  96(CX)(R14*1), Y0, Y4
+	VFMADD231PS  128(CX)(R14*1), Y0, Y5
+	VFMADD231PS  160(CX)(R14*1), Y0, Y6
+	VFMADD231PS  192(CX)(R14*1), Y0, Y7
+	VFMADD231PS  224(CX)(R14*1), Y0, Y8
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         96(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Y0
+	VMULPS       Y0, Y1, Y1
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y3, Y3
+	VMULPS       Y0, Y4, Y4
+	VMULPS       Y0, Y5, Y5
+	VMULPS       Y0, Y6, Y6
+	VMULPS       Y0, Y7, Y7
+	VMULPS       Y0, Y8, Y8
 
 store:
-	MOVQ         y+0(FP), AX
-	VBROADCASTSS scale+80(FP), Y8
-	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 32(AX)
-	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 64(AX)
-	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 96(AX)
-	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 128(AX)
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 160(AX)
-	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 192(AX)
-	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 224(AX)
+	VMOVUPS Y1, (DX)
+	VMOVUPS Y2, 32(DX)
+	VMOVUPS Y3, 64(DX)
+	VMOVUPS Y4, 96(DX)
+	VMOVUPS Y5, 128(DX)
+	VMOVUPS Y6, 160(DX)
+	VMOVUPS Y7, 192(DX)
+	VMOVUPS Y8, 224(DX)
+	ADDQ    SI, DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
 	VZEROUPPER
 	RET
 
-// func spmmRow32(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
+// func spmm32AVX2(call *int) int
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·spmmRow32(SB), NOSPLIT, $0-84
-	MOVQ   x+8(FP), AX
-	MOVQ   xRow+16(FP), CX
-	MOVQ   col+24(FP), DX
-	MOVQ   edges+32(FP), BX
-	MOVQ   cols+40(FP), SI
-	MOVQ   val+48(FP), DI
-	MOVQ   valMask+56(FP), R8
-	MOVQ   colScale+64(FP), R9
-	MOVQ   colMask+72(FP), R10
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	XORQ   R11, R11
-	TESTQ  BX, BX
-	JE     store
+TEXT ·spmm32AVX2(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
+	MOVQ  72(AX), BX
+	MOVQ  24(AX), SI
+	MOVQ  80(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
 
-loop:
-	LEAQ         64(R11), R13
-	CMPQ         R13, SI
-	CMOVQGE      R11, R13
-	MOVLQSX      (DX)(R13*4), R13
-	IMULQ        CX, R13
-	PREFETCHT1   (AX)(R13*1)
-	PREFETCHT1   64(AX)(R13*1)
-	MOVLQSX      (DX)(R11*4), R12
-	MOVQ         R11, R13
-	ANDQ         R8, R13
-	VMOVSS       (DI)(R13*4), X4
-	MOVQ         R12, R13
-	ANDQ         R10, R13
-	VMULSS       (R9)(R13*4), X4, X4
-	VBROADCASTSS X4, Y4
-	IMULQ        CX, R12
-	VFMADD231PS  (AX)(R12*1), Y4, Y0
-	VFMADD231PS  32(AX)(R12*1), Y4, Y1
-	VFMADD231PS  64(AX)(R12*1), Y4, Y2
-	VFMADD231PS  96(AX)(R12*1), Y4, Y3
-	INCQ         R11
-	CMPQ         R11, BX
-	JL           loop
+val:
+	MOVQ  88(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   32(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Y1
+	VMOVUPS 32(DX), Y2
+	VMOVUPS 64(DX), Y3
+	VMOVUPS 96(DX), Y4
+
+begin:
+	MOVQ    56(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	PREFETCHT1   64(CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Y0
+	IMULQ        SI, R14
+	VFMADD231PS  (CX)(R14*1), Y0, Y1
+	VFMADD231PS  32(CX)(R14*1), Y0, Y2
+	VFMADD231PS  64(CX)(R14*1), Y0, Y3
+	VFMADD231PS  96(CX)(R14*1), Y0, Y4
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         96(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Y0
+	VMULPS       Y0, Y1, Y1
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y3, Y3
+	VMULPS       Y0, Y4, Y4
 
 store:
-	MOVQ         y+0(FP), AX
-	VBROADCASTSS scale+80(FP), Y4
-	VMULPS       Y4, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	VMULPS       Y4, Y1, Y1
-	VMOVUPS      Y1, 32(AX)
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      Y2, 64(AX)
-	VMULPS       Y4, Y3, Y3
-	VMOVUPS      Y3, 96(AX)
+	VMOVUPS Y1, (DX)
+	VMOVUPS Y2, 32(DX)
+	VMOVUPS Y3, 64(DX)
+	VMOVUPS Y4, 96(DX)
+	ADDQ    SI, DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
 	VZEROUPPER
 	RET
 
-// func spmmRow16(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
+// func spmm16AVX2(call *int) int
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·spmmRow16(SB), NOSPLIT, $0-84
-	MOVQ   x+8(FP), AX
-	MOVQ   xRow+16(FP), CX
-	MOVQ   col+24(FP), DX
-	MOVQ   edges+32(FP), BX
-	MOVQ   cols+40(FP), SI
-	MOVQ   val+48(FP), DI
-	MOVQ   valMask+56(FP), R8
-	MOVQ   colScale+64(FP), R9
-	MOVQ   colMask+72(FP), R10
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	XORQ   R11, R11
-	TESTQ  BX, BX
-	JE     store
+TEXT ·spmm16AVX2(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
+	MOVQ  72(AX), BX
+	MOVQ  24(AX), SI
+	MOVQ  80(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
 
-loop:
-	LEAQ         64(R11), R13
-	CMPQ         R13, SI
-	CMOVQGE      R11, R13
-	MOVLQSX      (DX)(R13*4), R13
-	IMULQ        CX, R13
-	PREFETCHT1   (AX)(R13*1)
-	MOVLQSX      (DX)(R11*4), R12
-	MOVQ         R11, R13
-	ANDQ         R8, R13
-	VMOVSS       (DI)(R13*4), X2
-	MOVQ         R12, R13
-	ANDQ         R10, R13
-	VMULSS       (R9)(R13*4), X2, X2
-	VBROADCASTSS X2, Y2
-	IMULQ        CX, R12
-	VFMADD231PS  (AX)(R12*1), Y2, Y0
-	VFMADD231PS  32(AX)(R12*1), Y2, Y1
-	INCQ         R11
-	CMPQ         R11, BX
-	JL           loop
+val:
+	MOVQ  88(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   32(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Y1
+	VMOVUPS 32(DX), Y2
+
+begin:
+	MOVQ    56(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Y0
+	IMULQ        SI, R14
+	VFMADD231PS  (CX)(R14*1), Y0, Y1
+	VFMADD231PS  32(CX)(R14*1), Y0, Y2
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         96(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Y0
+	VMULPS       Y0, Y1, Y1
+	VMULPS       Y0, Y2, Y2
 
 store:
-	MOVQ         y+0(FP), AX
-	VBROADCASTSS scale+80(FP), Y2
-	VMULPS       Y2, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	VMULPS       Y2, Y1, Y1
-	VMOVUPS      Y1, 32(AX)
+	VMOVUPS Y1, (DX)
+	VMOVUPS Y2, 32(DX)
+	ADDQ    SI, DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
 	VZEROUPPER
 	RET
 
-// func spmmRow8(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
+// func spmm8AVX2(call *int) int
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·spmmRow8(SB), NOSPLIT, $0-84
-	MOVQ   x+8(FP), AX
-	MOVQ   xRow+16(FP), CX
-	MOVQ   col+24(FP), DX
-	MOVQ   edges+32(FP), BX
-	MOVQ   cols+40(FP), SI
-	MOVQ   val+48(FP), DI
-	MOVQ   valMask+56(FP), R8
-	MOVQ   colScale+64(FP), R9
-	MOVQ   colMask+72(FP), R10
-	VXORPS Y0, Y0, Y0
-	XORQ   R11, R11
-	TESTQ  BX, BX
-	JE     store
+TEXT ·spmm8AVX2(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
+	MOVQ  72(AX), BX
+	MOVQ  24(AX), SI
+	MOVQ  80(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
 
-loop:
-	LEAQ         64(R11), R13
-	CMPQ         R13, SI
-	CMOVQGE      R11, R13
-	MOVLQSX      (DX)(R13*4), R13
-	IMULQ        CX, R13
-	PREFETCHT1   (AX)(R13*1)
-	MOVLQSX      (DX)(R11*4), R12
-	MOVQ         R11, R13
-	ANDQ         R8, R13
-	VMOVSS       (DI)(R13*4), X1
-	MOVQ         R12, R13
-	ANDQ         R10, R13
-	VMULSS       (R9)(R13*4), X1, X1
-	VBROADCASTSS X1, Y1
-	IMULQ        CX, R12
-	VFMADD231PS  (AX)(R12*1), Y1, Y0
-	INCQ         R11
-	CMPQ         R11, BX
-	JL           loop
+val:
+	MOVQ  88(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   32(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Y1
+
+begin:
+	MOVQ    56(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Y0
+	IMULQ        SI, R14
+	VFMADD231PS  (CX)(R14*1), Y0, Y1
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         96(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Y0
+	VMULPS       Y0, Y1, Y1
 
 store:
-	MOVQ         y+0(FP), AX
-	VBROADCASTSS scale+80(FP), Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (AX)
+	VMOVUPS Y1, (DX)
+	ADDQ    SI, DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
+	VZEROUPPER
+	RET
+
+// func spmm128AVX512(call *int) int
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·spmm128AVX512(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
+	MOVQ  72(AX), BX
+	MOVQ  24(AX), SI
+	MOVQ  80(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
+
+val:
+	MOVQ  88(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   32(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Z1
+	VMOVUPS 64(DX), Z2
+	VMOVUPS 128(DX), Z3
+	VMOVUPS 192(DX), Z4
+	VMOVUPS 256(DX), Z5
+	VMOVUPS 320(DX), Z6
+	VMOVUPS 384(DX), Z7
+	VMOVUPS 448(DX), Z8
+
+begin:
+	MOVQ    56(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	PREFETCHT1   64(CX)(R15*1)
+	PREFETCHT1   128(CX)(R15*1)
+	PREFETCHT1   192(CX)(R15*1)
+	PREFETCHT1   256(CX)(R15*1)
+	PREFETCHT1   320(CX)(R15*1)
+	PREFETCHT1   384(CX)(R15*1)
+	PREFETCHT1   448(CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Z0
+	IMULQ        SI, R14
+	VFMADD231PS  (CX)(R14*1), Z0, Z1
+	VFMADD231PS  64(CX)(R14*1), Z0, Z2
+	VFMADD231PS  128(CX)(R14*1), Z0, Z3
+	VFMADD231PS  192(CX)(R14*1), Z0, Z4
+	VFMADD231PS  256(CX)(R14*1), Z0, Z5
+	VFMADD231PS  320(CX)(R14*1), Z0, Z6
+	VFMADD231PS  384(CX)(R14*1), Z0, Z7
+	VFMADD231PS  448(CX)(R14*1), Z0, Z8
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         96(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Z0
+	VMULPS       Z0, Z1, Z1
+	VMULPS       Z0, Z2, Z2
+	VMULPS       Z0, Z3, Z3
+	VMULPS       Z0, Z4, Z4
+	VMULPS       Z0, Z5, Z5
+	VMULPS       Z0, Z6, Z6
+	VMULPS       Z0, Z7, Z7
+	VMULPS       Z0, Z8, Z8
+
+store:
+	VMOVUPS Z1, (DX)
+	VMOVUPS Z2, 64(DX)
+	VMOVUPS Z3, 128(DX)
+	VMOVUPS Z4, 192(DX)
+	VMOVUPS Z5, 256(DX)
+	VMOVUPS Z6, 320(DX)
+	VMOVUPS Z7, 384(DX)
+	VMOVUPS Z8, 448(DX)
+	ADDQ    SI, DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
+	VZEROUPPER
+	RET
+
+// func spmm64AVX512(call *int) int
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·spmm64AVX512(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
+	MOVQ  72(AX), BX
+	MOVQ  24(AX), SI
+	MOVQ  80(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
+
+val:
+	MOVQ  88(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   32(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Z1
+	VMOVUPS 64(DX), Z2
+	VMOVUPS 128(DX), Z3
+	VMOVUPS 192(DX), Z4
+
+begin:
+	MOVQ    56(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	PREFETCHT1   64(CX)(R15*1)
+	PREFETCHT1   128(CX)(R15*1)
+	PREFETCHT1   192(CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Z0
+	IMULQ        SI, R14
+	VFMADD231PS  (CX)(R14*1), Z0, Z1
+	VFMADD231PS  64(CX)(R14*1), Z0, Z2
+	VFMADD231PS  128(CX)(R14*1), Z0, Z3
+	VFMADD231PS  192(CX)(R14*1), Z0, Z4
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         96(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Z0
+	VMULPS       Z0, Z1, Z1
+	VMULPS       Z0, Z2, Z2
+	VMULPS       Z0, Z3, Z3
+	VMULPS       Z0, Z4, Z4
+
+store:
+	VMOVUPS Z1, (DX)
+	VMOVUPS Z2, 64(DX)
+	VMOVUPS Z3, 128(DX)
+	VMOVUPS Z4, 192(DX)
+	ADDQ    SI, DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
 	VZEROUPPER
 	RET

@@ -13,4 +13,4 @@ func exponentialsAVX2(x, bias []float32, scale, shift float32) float64 {
 	return exponentialsPlain(x, bias, scale, shift)
 }
 
-func (s *sparse[T]) rowsAVX2(lo, hi int) { s.rows(lo, hi) }
+func (s *sparse[T]) rowsAssembly(lo, hi int) { s.rows(lo, hi) }

@@ -14,7 +14,10 @@ func main() {
 	gemm6x16()
 	expSum()
 	for _, cols := range []int{64, 32, 16, 8} {
-		spmmRow(cols)
+		spmm("AVX2", cols, YMM)
+	}
+	for _, cols := range []int{128, 64} {
+		spmm("AVX512", cols, ZMM)
 	}
 	Generate()
 }
