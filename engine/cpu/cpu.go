@@ -52,9 +52,12 @@ func (d *Device) Alloc(bytes int64, what string) (m engine.Mem, err error) {
 const cacheLine = 64
 
 func alignedBytes(n int64) []byte {
-	b := make([]byte, n+cacheLine)
-	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & (cacheLine - 1)
-	return b[skip : int64(skip)+n : int64(skip)+n]
+	align := alignment(n)
+	b := make([]byte, n+align)
+	skip := -int64(uintptr(unsafe.Pointer(&b[0]))) & (align - 1)
+	b = b[skip : skip+n : skip+n]
+	advise(b)
+	return b
 }
 
 // Close ends the device's goroutines.
