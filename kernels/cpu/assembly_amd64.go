@@ -50,3 +50,15 @@ func spmm128AVX512(call *int) int
 //
 //go:noescape
 func spmm64AVX512(call *int) int
+
+// search6x16 looks for a panel of y[panels x d x 16] with a product Σ_k x[k, i]·y[p, k, j], x[d x 6], that is not below threshold[i]. It stores the
+// panel's products to s[6 x 16], which of them these are to found[6], bit by bit, and returns p; panels where there is none. d, panels > 0.
+//
+//go:noescape
+func search6x16(x *float32, d int, y *float32, panels int, threshold *float32, s *float32, found *uint32) int
+
+// search12x32 looks for a panel of y[panels x d x 32] with a product Σ_k x[k, i]·y[p, k, j], x[d x 12], that is not below threshold[i]. It stores the
+// panel's products to s[12 x 32], which of them these are to found[12], bit by bit, and returns p; panels where there is none. d, panels > 0.
+//
+//go:noescape
+func search12x32(x *float32, d int, y *float32, panels int, threshold *float32, s *float32, found *uint32) int

@@ -14,3 +14,7 @@ func exponentialsAVX2(x, bias []float32, scale, shift float32) float64 {
 }
 
 func (s *sparse[T]) rowsAssembly(lo, hi int) { s.rows(lo, hi) }
+
+func (p *Panels) next(x, y []float32, panels int, threshold, s []float32, which []uint32) int {
+	return p.nextPlain(x, y, panels, threshold, s, which)
+}

@@ -19,6 +19,8 @@ func main() {
 	for _, cols := range []int{128, 64} {
 		spmm("AVX512", cols, ZMM)
 	}
+	search(6, YMM)
+	search(12, ZMM)
 	Generate()
 }
 
