@@ -33,6 +33,9 @@ func New(threads int, set kernelset.Set) *Device {
 // Name is "cpu" and the instruction set, which decides the last bits.
 func (d *Device) Name() string { return "cpu/" + d.set.Name() }
 
+// Kernels is the kernel set.
+func (d *Device) Kernels() kernelset.Set { return d.set }
+
 // Threads is the number of threads.
 func (d *Device) Threads() int { return d.pool.threads }
 
