@@ -34,7 +34,7 @@ func (c *call[T]) spmm(k kernels.SpMM) Work {
 	m, nnz := in[1].Elems(), in[3].Elems()
 	rows := cut(m, s.d*(1+nnz/max(1, m)))
 	rows.part = max(rows.part, (m+spmmChunks-1)/spmmChunks)
-	if f, ok := any(s).(*sparse[float32]); ok && s.level >= avx2 && s.d%8 == 0 && nnz > 0 {
+	if f, ok := any(s).(*sparse[float32]); ok && s.level >= avx2 && s.d%8 == 0 && nnz > 0 && in[0].Elems() > 0 {
 		return Work{rows.phase(f.rowsAssembly)}
 	}
 	return Work{rows.phase(s.rows)}
