@@ -5,7 +5,7 @@ import "nearfar/kernels"
 // SpMM: y_i = rowScale_i · Σ_{e = beg_i .. end_i-1} val_e · colScale_{col_e} · x_{col_e}, x_n [d].
 //
 // Bytes: nnz·(4d + 8) + M·4d in float32, nearly all of them from the last-level cache and memory; 2·nnz·d FLOPs. The cache is the limit: out of
-// L1 the assembly takes 5 ms for yelp2018's 2.5 M edges at d 64, and on the real graph 11.2 to 12, 56-60 GB/s, where reading a buffer of X's size from end to
+// L1 the assembly takes 5 ms for yelp2018's 2.5 M edges at d 64, and on the real graph 11.9, 56 GB/s, in quiet moments, where reading a buffer of X's size from end to
 // end gives 61-81 (Zen 4, one thread, 2026-11-25). A call makes many rows, and asks for the row of X that is some edges ahead, across the
 // rows of Y: little where columns are sorted within a row, as a graph's are, and a third of the time where they are in no order.
 

