@@ -5,8 +5,10 @@ import (
 	"fmt"
 
 	"nearfar/engine"
+	"nearfar/engine/cpu"
 	"nearfar/engine/op"
 	"nearfar/kernels"
+	kernelset "nearfar/kernels/cpu"
 	"nearfar/models"
 	"nearfar/trainer/dataset"
 	"nearfar/trainer/evaluate"
@@ -127,6 +129,17 @@ func (s *tableScorer) Score(ctx context.Context, users []int32, out []float32) e
 		users, out = users[n:], out[n*s.items:]
 	}
 	return nil
+}
+
+// Factors implements evaluate.Factored where the device is the processor.
+func (s *tableScorer) Factors() (users, items evaluate.Table, kernels *kernelset.Set, err error) {
+	processor, ok := s.store.Device.(*cpu.Device)
+	if !ok {
+		return users, items, nil, nil
+	}
+	set := processor.Kernels()
+	users, items, err = s.read()
+	return users, items, &set, err
 }
 
 // read copies the tables to the host.

@@ -33,6 +33,9 @@ func New(threads int, set kernelset.Set) *Device {
 // Name is "cpu" and the instruction set, which decides the last bits.
 func (d *Device) Name() string { return "cpu/" + d.set.Name() }
 
+// Kernels is the kernel set.
+func (d *Device) Kernels() kernelset.Set { return d.set }
+
 // Threads is the number of threads.
 func (d *Device) Threads() int { return d.pool.threads }
 
@@ -52,9 +55,12 @@ func (d *Device) Alloc(bytes int64, what string) (m engine.Mem, err error) {
 const cacheLine = 64
 
 func alignedBytes(n int64) []byte {
-	b := make([]byte, n+cacheLine)
-	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & (cacheLine - 1)
-	return b[skip : int64(skip)+n : int64(skip)+n]
+	align := alignment(n)
+	b := make([]byte, n+align)
+	skip := -int64(uintptr(unsafe.Pointer(&b[0]))) & (align - 1)
+	b = b[skip : skip+n : skip+n]
+	advise(b)
+	return b
 }
 
 // Close ends the device's goroutines.

@@ -15,29 +15,53 @@ func gemm6x16(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *fl
 //go:noescape
 func expSum(x *float32, n int, bias *float32, biasStep int, scale float32, shift float32) float32
 
-// spmmRow64 sets y[64] to scale·Σ_e val[e & valMask]·colScale[col[e] & colMask]·x[col[e]·xRow ..]. The mask of an array that
-// every edge reads is -1; a mask of 0 reads its first element for all. cols >= edges is the number of columns that may be looked at.
+// spmm64AVX2 computes y[i, 0..63] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
+// all, or those before one with a column that is no row of x.
 //
 //go:noescape
-func spmmRow64(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
+func spmm64AVX2(call *int) int
 
-// spmmRow32 sets y[32] to scale·Σ_e val[e & valMask]·colScale[col[e] & colMask]·x[col[e]·xRow ..]. The mask of an array that
-// every edge reads is -1; a mask of 0 reads its first element for all. cols >= edges is the number of columns that may be looked at.
+// spmm32AVX2 computes y[i, 0..31] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
+// all, or those before one with a column that is no row of x.
 //
 //go:noescape
-func spmmRow32(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
+func spmm32AVX2(call *int) int
 
-// spmmRow16 sets y[16] to scale·Σ_e val[e & valMask]·colScale[col[e] & colMask]·x[col[e]·xRow ..]. The mask of an array that
-// every edge reads is -1; a mask of 0 reads its first element for all. cols >= edges is the number of columns that may be looked at.
+// spmm16AVX2 computes y[i, 0..15] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
+// all, or those before one with a column that is no row of x.
 //
 //go:noescape
-func spmmRow16(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
+func spmm16AVX2(call *int) int
 
-// spmmRow8 sets y[8] to scale·Σ_e val[e & valMask]·colScale[col[e] & colMask]·x[col[e]·xRow ..]. The mask of an array that
-// every edge reads is -1; a mask of 0 reads its first element for all. cols >= edges is the number of columns that may be looked at.
+// spmm8AVX2 computes y[i, 0..7] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
+// all, or those before one with a column that is no row of x.
 //
 //go:noescape
-func spmmRow8(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
+func spmm8AVX2(call *int) int
+
+// spmm128AVX512 computes y[i, 0..127] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
+// all, or those before one with a column that is no row of x.
+//
+//go:noescape
+func spmm128AVX512(call *int) int
+
+// spmm64AVX512 computes y[i, 0..63] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
+// all, or those before one with a column that is no row of x.
+//
+//go:noescape
+func spmm64AVX512(call *int) int
+
+// search6x16 looks for a panel of y[panels x d x 16] with a product Σ_k x[k, i]·y[p, k, j], x[d x 6], that is not below threshold[i]. It stores the
+// panel's products to s[6 x 16], which of them these are to found[6], bit by bit, and returns p; panels where there is none. d, panels > 0.
+//
+//go:noescape
+func search6x16(x *float32, d int, y *float32, panels int, threshold *float32, s *float32, found *uint32) int
+
+// search12x32 looks for a panel of y[panels x d x 32] with a product Σ_k x[k, i]·y[p, k, j], x[d x 12], that is not below threshold[i]. It stores the
+// panel's products to s[12 x 32], which of them these are to found[12], bit by bit, and returns p; panels where there is none. d, panels > 0.
+//
+//go:noescape
+func search12x32(x *float32, d int, y *float32, panels int, threshold *float32, s *float32, found *uint32) int
 
 // adamAVX2 is a step of Adam over n elements. c = scale, decay, b1, 1-b1, b2, 1-b2, c2, eps, lr·c1, shrink.
 //

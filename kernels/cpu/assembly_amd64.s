@@ -4,6 +4,9 @@
 
 #include "textflag.h"
 
+DATA one<>+0(SB)/4, $(1.0)
+GLOBL one<>(SB), RODATA|NOPTR, $4
+
 // func gemm6x16(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int)
 // Requires: AVX, FMA3
 TEXT ·gemm6x16(SB), NOSPLIT, $0-64
@@ -235,235 +238,1008 @@ loop:
 	VZEROUPPER
 	RET
 
-// func spmmRow64(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
+// func spmm64AVX2(call *int) int
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·spmmRow64(SB), NOSPLIT, $0-84
-	MOVQ   x+8(FP), AX
-	MOVQ   xRow+16(FP), CX
-	MOVQ   col+24(FP), DX
-	MOVQ   edges+32(FP), BX
-	MOVQ   cols+40(FP), SI
-	MOVQ   val+48(FP), DI
-	MOVQ   valMask+56(FP), R8
-	MOVQ   colScale+64(FP), R9
-	MOVQ   colMask+72(FP), R10
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	XORQ   R11, R11
-	TESTQ  BX, BX
-	JE     store
+TEXT ·spmm64AVX2(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
+	MOVQ  72(AX), BX
+	MOVQ  24(AX), SI
+	MOVQ  80(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
 
-loop:
-	LEAQ         64(R11), R13
-	CMPQ         R13, SI
-	CMOVQGE      R11, R13
-	MOVLQSX      (DX)(R13*4), R13
-	IMULQ        CX, R13
-	PREFETCHT1   (AX)(R13*1)
-	PREFETCHT1   64(AX)(R13*1)
-	PREFETCHT1   128(AX)(R13*1)
-	PREFETCHT1   192(AX)(R13*1)
-	MOVLQSX      (DX)(R11*4), R12
-	MOVQ         R11, R13
-	ANDQ         R8, R13
-	VMOVSS       (DI)(R13*4), X8
-	MOVQ         R12, R13
-	ANDQ         R10, R13
-	VMULSS       (R9)(R13*4), X8, X8
-	VBROADCASTSS X8, Y8
-	IMULQ        CX, R12
-	VFMADD231PS  (AX)(R12*1), Y8, Y0
-	VFMADD231PS  32(AX)(R12*1), Y8, Y1
-	VFMADD231PS  64(AX)(R12*1), Y8, Y2
-	VFMADD231PS  96(AX)(R12*1), Y8, Y3
-	VFMADD231PS  128(AX)(R12*1), Y8, Y4
-	VFMADD231PS  160(AX)(R12*1), Y8, Y5
-	VFMADD231PS  192(AX)(R12*1), Y8, Y6
-	VFMADD231PS  224(AX)(R12*1), Y8, Y7
-	INCQ         R11
-	CMPQ         R11, BX
-	JL           loop
+val:
+	MOVQ  88(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   32(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Y1
+	VMOVUPS 32(DX), Y2
+	VMOVUPS 64(DX), Y3
+	VMOVUPS 96(DX), Y4
+	VMOVUPS 128(DX), Y5
+	VMOVUPS 160(DX), Y6
+	VMOVUPS 192(DX), Y7
+	VMOVUPS 224(DX), Y8
+
+begin:
+	MOVQ    56(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+	PCALIGN $0x40
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	PREFETCHT1   64(CX)(R15*1)
+	PREFETCHT1   128(CX)(R15*1)
+	PREFETCHT1   192(CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Y0
+	IMULQ        SI, R14
+	VFMADD231PS  64(CX)(R14*1), Y0, Y3
+	VFMADD231PS  96(CX)(R14*1), Y0, Y4
+	VFMADD231PS  (CX)(R14*1), Y0, Y1
+	VFMADD231PS  32(CX)(R14*1), Y0, Y2
+	VFMADD231PS  192(CX)(R14*1), Y0, Y7
+	VFMADD231PS  224(CX)(R14*1), Y0, Y8
+	VFMADD231PS  128(CX)(R14*1), Y0, Y5
+	VFMADD231PS  160(CX)(R14*1), Y0, Y6
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         96(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Y0
+	VMULPS       Y0, Y1, Y1
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y3, Y3
+	VMULPS       Y0, Y4, Y4
+	VMULPS       Y0, Y5, Y5
+	VMULPS       Y0, Y6, Y6
+	VMULPS       Y0, Y7, Y7
+	VMULPS       Y0, Y8, Y8
 
 store:
-	MOVQ         y+0(FP), AX
-	VBROADCASTSS scale+80(FP), Y8
-	VMULPS       Y8, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	VMULPS       Y8, Y1, Y1
-	VMOVUPS      Y1, 32(AX)
-	VMULPS       Y8, Y2, Y2
-	VMOVUPS      Y2, 64(AX)
-	VMULPS       Y8, Y3, Y3
-	VMOVUPS      Y3, 96(AX)
-	VMULPS       Y8, Y4, Y4
-	VMOVUPS      Y4, 128(AX)
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 160(AX)
-	VMULPS       Y8, Y6, Y6
-	VMOVUPS      Y6, 192(AX)
-	VMULPS       Y8, Y7, Y7
-	VMOVUPS      Y7, 224(AX)
+	VMOVUPS Y1, (DX)
+	VMOVUPS Y2, 32(DX)
+	VMOVUPS Y3, 64(DX)
+	VMOVUPS Y4, 96(DX)
+	VMOVUPS Y5, 128(DX)
+	VMOVUPS Y6, 160(DX)
+	VMOVUPS Y7, 192(DX)
+	VMOVUPS Y8, 224(DX)
+	ADDQ    SI, DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
 	VZEROUPPER
 	RET
 
-// func spmmRow32(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
+// func spmm32AVX2(call *int) int
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·spmmRow32(SB), NOSPLIT, $0-84
-	MOVQ   x+8(FP), AX
-	MOVQ   xRow+16(FP), CX
-	MOVQ   col+24(FP), DX
-	MOVQ   edges+32(FP), BX
-	MOVQ   cols+40(FP), SI
-	MOVQ   val+48(FP), DI
-	MOVQ   valMask+56(FP), R8
-	MOVQ   colScale+64(FP), R9
-	MOVQ   colMask+72(FP), R10
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	XORQ   R11, R11
-	TESTQ  BX, BX
-	JE     store
+TEXT ·spmm32AVX2(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
+	MOVQ  72(AX), BX
+	MOVQ  24(AX), SI
+	MOVQ  80(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
 
-loop:
-	LEAQ         64(R11), R13
-	CMPQ         R13, SI
-	CMOVQGE      R11, R13
-	MOVLQSX      (DX)(R13*4), R13
-	IMULQ        CX, R13
-	PREFETCHT1   (AX)(R13*1)
-	PREFETCHT1   64(AX)(R13*1)
-	MOVLQSX      (DX)(R11*4), R12
-	MOVQ         R11, R13
-	ANDQ         R8, R13
-	VMOVSS       (DI)(R13*4), X4
-	MOVQ         R12, R13
-	ANDQ         R10, R13
-	VMULSS       (R9)(R13*4), X4, X4
-	VBROADCASTSS X4, Y4
-	IMULQ        CX, R12
-	VFMADD231PS  (AX)(R12*1), Y4, Y0
-	VFMADD231PS  32(AX)(R12*1), Y4, Y1
-	VFMADD231PS  64(AX)(R12*1), Y4, Y2
-	VFMADD231PS  96(AX)(R12*1), Y4, Y3
-	INCQ         R11
-	CMPQ         R11, BX
-	JL           loop
+val:
+	MOVQ  88(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   32(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Y1
+	VMOVUPS 32(DX), Y2
+	VMOVUPS 64(DX), Y3
+	VMOVUPS 96(DX), Y4
+
+begin:
+	MOVQ    56(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+	PCALIGN $0x40
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	PREFETCHT1   64(CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Y0
+	IMULQ        SI, R14
+	VFMADD231PS  (CX)(R14*1), Y0, Y1
+	VFMADD231PS  32(CX)(R14*1), Y0, Y2
+	VFMADD231PS  64(CX)(R14*1), Y0, Y3
+	VFMADD231PS  96(CX)(R14*1), Y0, Y4
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         96(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Y0
+	VMULPS       Y0, Y1, Y1
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y3, Y3
+	VMULPS       Y0, Y4, Y4
 
 store:
-	MOVQ         y+0(FP), AX
-	VBROADCASTSS scale+80(FP), Y4
-	VMULPS       Y4, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	VMULPS       Y4, Y1, Y1
-	VMOVUPS      Y1, 32(AX)
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      Y2, 64(AX)
-	VMULPS       Y4, Y3, Y3
-	VMOVUPS      Y3, 96(AX)
+	VMOVUPS Y1, (DX)
+	VMOVUPS Y2, 32(DX)
+	VMOVUPS Y3, 64(DX)
+	VMOVUPS Y4, 96(DX)
+	ADDQ    SI, DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
 	VZEROUPPER
 	RET
 
-// func spmmRow16(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
+// func spmm16AVX2(call *int) int
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·spmmRow16(SB), NOSPLIT, $0-84
-	MOVQ   x+8(FP), AX
-	MOVQ   xRow+16(FP), CX
-	MOVQ   col+24(FP), DX
-	MOVQ   edges+32(FP), BX
-	MOVQ   cols+40(FP), SI
-	MOVQ   val+48(FP), DI
-	MOVQ   valMask+56(FP), R8
-	MOVQ   colScale+64(FP), R9
-	MOVQ   colMask+72(FP), R10
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	XORQ   R11, R11
-	TESTQ  BX, BX
-	JE     store
+TEXT ·spmm16AVX2(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
+	MOVQ  72(AX), BX
+	MOVQ  24(AX), SI
+	MOVQ  80(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
 
-loop:
-	LEAQ         64(R11), R13
-	CMPQ         R13, SI
-	CMOVQGE      R11, R13
-	MOVLQSX      (DX)(R13*4), R13
-	IMULQ        CX, R13
-	PREFETCHT1   (AX)(R13*1)
-	MOVLQSX      (DX)(R11*4), R12
-	MOVQ         R11, R13
-	ANDQ         R8, R13
-	VMOVSS       (DI)(R13*4), X2
-	MOVQ         R12, R13
-	ANDQ         R10, R13
-	VMULSS       (R9)(R13*4), X2, X2
-	VBROADCASTSS X2, Y2
-	IMULQ        CX, R12
-	VFMADD231PS  (AX)(R12*1), Y2, Y0
-	VFMADD231PS  32(AX)(R12*1), Y2, Y1
-	INCQ         R11
-	CMPQ         R11, BX
-	JL           loop
+val:
+	MOVQ  88(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   32(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Y1
+	VMOVUPS 32(DX), Y2
+
+begin:
+	MOVQ    56(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+	PCALIGN $0x40
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Y0
+	IMULQ        SI, R14
+	VFMADD231PS  (CX)(R14*1), Y0, Y1
+	VFMADD231PS  32(CX)(R14*1), Y0, Y2
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         96(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Y0
+	VMULPS       Y0, Y1, Y1
+	VMULPS       Y0, Y2, Y2
 
 store:
-	MOVQ         y+0(FP), AX
-	VBROADCASTSS scale+80(FP), Y2
-	VMULPS       Y2, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	VMULPS       Y2, Y1, Y1
-	VMOVUPS      Y1, 32(AX)
+	VMOVUPS Y1, (DX)
+	VMOVUPS Y2, 32(DX)
+	ADDQ    SI, DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
 	VZEROUPPER
 	RET
 
-// func spmmRow8(y *float32, x *float32, xRow int, col *int32, edges int, cols int, val *float32, valMask int, colScale *float32, colMask int, scale float32)
+// func spmm8AVX2(call *int) int
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·spmmRow8(SB), NOSPLIT, $0-84
-	MOVQ   x+8(FP), AX
-	MOVQ   xRow+16(FP), CX
-	MOVQ   col+24(FP), DX
-	MOVQ   edges+32(FP), BX
-	MOVQ   cols+40(FP), SI
-	MOVQ   val+48(FP), DI
-	MOVQ   valMask+56(FP), R8
-	MOVQ   colScale+64(FP), R9
-	MOVQ   colMask+72(FP), R10
-	VXORPS Y0, Y0, Y0
-	XORQ   R11, R11
-	TESTQ  BX, BX
-	JE     store
+TEXT ·spmm8AVX2(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
+	MOVQ  72(AX), BX
+	MOVQ  24(AX), SI
+	MOVQ  80(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
 
-loop:
-	LEAQ         64(R11), R13
-	CMPQ         R13, SI
-	CMOVQGE      R11, R13
-	MOVLQSX      (DX)(R13*4), R13
-	IMULQ        CX, R13
-	PREFETCHT1   (AX)(R13*1)
-	MOVLQSX      (DX)(R11*4), R12
-	MOVQ         R11, R13
-	ANDQ         R8, R13
-	VMOVSS       (DI)(R13*4), X1
-	MOVQ         R12, R13
-	ANDQ         R10, R13
-	VMULSS       (R9)(R13*4), X1, X1
-	VBROADCASTSS X1, Y1
-	IMULQ        CX, R12
-	VFMADD231PS  (AX)(R12*1), Y1, Y0
-	INCQ         R11
-	CMPQ         R11, BX
-	JL           loop
+val:
+	MOVQ  88(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   32(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Y1
+
+begin:
+	MOVQ    56(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+	PCALIGN $0x40
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Y0
+	IMULQ        SI, R14
+	VFMADD231PS  (CX)(R14*1), Y0, Y1
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         96(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Y0
+	VMULPS       Y0, Y1, Y1
 
 store:
-	MOVQ         y+0(FP), AX
-	VBROADCASTSS scale+80(FP), Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (AX)
+	VMOVUPS Y1, (DX)
+	ADDQ    SI, DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
+	VZEROUPPER
+	RET
+
+// func spmm128AVX512(call *int) int
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·spmm128AVX512(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
+	MOVQ  72(AX), BX
+	MOVQ  24(AX), SI
+	MOVQ  80(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
+
+val:
+	MOVQ  88(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   32(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Z1
+	VMOVUPS 64(DX), Z2
+	VMOVUPS 128(DX), Z3
+	VMOVUPS 192(DX), Z4
+	VMOVUPS 256(DX), Z5
+	VMOVUPS 320(DX), Z6
+	VMOVUPS 384(DX), Z7
+	VMOVUPS 448(DX), Z8
+
+begin:
+	MOVQ    56(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+	PCALIGN $0x40
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	PREFETCHT1   64(CX)(R15*1)
+	PREFETCHT1   128(CX)(R15*1)
+	PREFETCHT1   192(CX)(R15*1)
+	PREFETCHT1   256(CX)(R15*1)
+	PREFETCHT1   320(CX)(R15*1)
+	PREFETCHT1   384(CX)(R15*1)
+	PREFETCHT1   448(CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Z0
+	IMULQ        SI, R14
+	VFMADD231PS  (CX)(R14*1), Z0, Z1
+	VFMADD231PS  192(CX)(R14*1), Z0, Z4
+	VFMADD231PS  64(CX)(R14*1), Z0, Z2
+	VFMADD231PS  128(CX)(R14*1), Z0, Z3
+	VFMADD231PS  256(CX)(R14*1), Z0, Z5
+	VFMADD231PS  448(CX)(R14*1), Z0, Z8
+	VFMADD231PS  320(CX)(R14*1), Z0, Z6
+	VFMADD231PS  384(CX)(R14*1), Z0, Z7
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         96(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Z0
+	VMULPS       Z0, Z1, Z1
+	VMULPS       Z0, Z2, Z2
+	VMULPS       Z0, Z3, Z3
+	VMULPS       Z0, Z4, Z4
+	VMULPS       Z0, Z5, Z5
+	VMULPS       Z0, Z6, Z6
+	VMULPS       Z0, Z7, Z7
+	VMULPS       Z0, Z8, Z8
+
+store:
+	VMOVUPS Z1, (DX)
+	VMOVUPS Z2, 64(DX)
+	VMOVUPS Z3, 128(DX)
+	VMOVUPS Z4, 192(DX)
+	VMOVUPS Z5, 256(DX)
+	VMOVUPS Z6, 320(DX)
+	VMOVUPS Z7, 384(DX)
+	VMOVUPS Z8, 448(DX)
+	ADDQ    SI, DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
+	VZEROUPPER
+	RET
+
+// func spmm64AVX512(call *int) int
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·spmm64AVX512(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  40(AX), CX
+	MOVQ  48(AX), DX
+	MOVQ  72(AX), BX
+	MOVQ  24(AX), SI
+	MOVQ  80(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
+
+val:
+	MOVQ  88(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   32(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Z1
+	VMOVUPS 64(DX), Z2
+	VMOVUPS 128(DX), Z3
+	VMOVUPS 192(DX), Z4
+
+begin:
+	MOVQ    56(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+	PCALIGN $0x40
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	PREFETCHT1   64(CX)(R15*1)
+	PREFETCHT1   128(CX)(R15*1)
+	PREFETCHT1   192(CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Z0
+	IMULQ        SI, R14
+	VFMADD231PS  (CX)(R14*1), Z0, Z1
+	VFMADD231PS  192(CX)(R14*1), Z0, Z4
+	VFMADD231PS  64(CX)(R14*1), Z0, Z2
+	VFMADD231PS  128(CX)(R14*1), Z0, Z3
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         96(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Z0
+	VMULPS       Z0, Z1, Z1
+	VMULPS       Z0, Z2, Z2
+	VMULPS       Z0, Z3, Z3
+	VMULPS       Z0, Z4, Z4
+
+store:
+	VMOVUPS Z1, (DX)
+	VMOVUPS Z2, 64(DX)
+	VMOVUPS Z3, 128(DX)
+	VMOVUPS Z4, 192(DX)
+	ADDQ    SI, DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
+	VZEROUPPER
+	RET
+
+// func search6x16(x *float32, d int, y *float32, panels int, threshold *float32, s *float32, found *uint32) int
+// Requires: AVX, FMA3
+TEXT ·search6x16(SB), NOSPLIT, $0-64
+	MOVQ y+16(FP), AX
+	MOVQ panels+24(FP), CX
+	XORQ DX, DX
+
+panel:
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	MOVQ   x+0(FP), SI
+	MOVQ   d+8(FP), BX
+
+loop:
+	VMOVUPS      (AX), Y0
+	VMOVUPS      32(AX), Y1
+	VBROADCASTSS (SI), Y14
+	VFMADD231PS  Y14, Y0, Y2
+	VFMADD231PS  Y14, Y1, Y3
+	VBROADCASTSS 4(SI), Y14
+	VFMADD231PS  Y14, Y0, Y4
+	VFMADD231PS  Y14, Y1, Y5
+	VBROADCASTSS 8(SI), Y14
+	VFMADD231PS  Y14, Y0, Y6
+	VFMADD231PS  Y14, Y1, Y7
+	VBROADCASTSS 12(SI), Y14
+	VFMADD231PS  Y14, Y0, Y8
+	VFMADD231PS  Y14, Y1, Y9
+	VBROADCASTSS 16(SI), Y14
+	VFMADD231PS  Y14, Y0, Y10
+	VFMADD231PS  Y14, Y1, Y11
+	VBROADCASTSS 20(SI), Y14
+	VFMADD231PS  Y14, Y0, Y12
+	VFMADD231PS  Y14, Y1, Y13
+	ADDQ         $0x18, SI
+	ADDQ         $0x00000040, AX
+	DECQ         BX
+	JNE          loop
+	MOVQ         threshold+32(FP), SI
+	MOVQ         found+48(FP), DI
+	XORL         BX, BX
+	VBROADCASTSS (SI), Y14
+	VCMPPS       $0x05, Y14, Y2, Y0
+	VCMPPS       $0x05, Y14, Y3, Y1
+	VMOVMSKPS    Y0, R8
+	VMOVMSKPS    Y1, R9
+	SHLL         $0x08, R9
+	ORL          R9, R8
+	MOVL         R8, (DI)
+	ORL          R8, BX
+	VBROADCASTSS 4(SI), Y14
+	VCMPPS       $0x05, Y14, Y4, Y0
+	VCMPPS       $0x05, Y14, Y5, Y1
+	VMOVMSKPS    Y0, R8
+	VMOVMSKPS    Y1, R9
+	SHLL         $0x08, R9
+	ORL          R9, R8
+	MOVL         R8, 4(DI)
+	ORL          R8, BX
+	VBROADCASTSS 8(SI), Y14
+	VCMPPS       $0x05, Y14, Y6, Y0
+	VCMPPS       $0x05, Y14, Y7, Y1
+	VMOVMSKPS    Y0, R8
+	VMOVMSKPS    Y1, R9
+	SHLL         $0x08, R9
+	ORL          R9, R8
+	MOVL         R8, 8(DI)
+	ORL          R8, BX
+	VBROADCASTSS 12(SI), Y14
+	VCMPPS       $0x05, Y14, Y8, Y0
+	VCMPPS       $0x05, Y14, Y9, Y1
+	VMOVMSKPS    Y0, R8
+	VMOVMSKPS    Y1, R9
+	SHLL         $0x08, R9
+	ORL          R9, R8
+	MOVL         R8, 12(DI)
+	ORL          R8, BX
+	VBROADCASTSS 16(SI), Y14
+	VCMPPS       $0x05, Y14, Y10, Y0
+	VCMPPS       $0x05, Y14, Y11, Y1
+	VMOVMSKPS    Y0, R8
+	VMOVMSKPS    Y1, R9
+	SHLL         $0x08, R9
+	ORL          R9, R8
+	MOVL         R8, 16(DI)
+	ORL          R8, BX
+	VBROADCASTSS 20(SI), Y14
+	VCMPPS       $0x05, Y14, Y12, Y0
+	VCMPPS       $0x05, Y14, Y13, Y1
+	VMOVMSKPS    Y0, SI
+	VMOVMSKPS    Y1, R8
+	SHLL         $0x08, R8
+	ORL          R8, SI
+	MOVL         SI, 20(DI)
+	ORL          SI, BX
+	JNE          store
+	INCQ         DX
+	CMPQ         DX, CX
+	JL           panel
+	JMP          done
+
+store:
+	MOVQ    s+40(FP), AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y5, 96(AX)
+	VMOVUPS Y6, 128(AX)
+	VMOVUPS Y7, 160(AX)
+	VMOVUPS Y8, 192(AX)
+	VMOVUPS Y9, 224(AX)
+	VMOVUPS Y10, 256(AX)
+	VMOVUPS Y11, 288(AX)
+	VMOVUPS Y12, 320(AX)
+	VMOVUPS Y13, 352(AX)
+
+done:
+	MOVQ DX, ret+56(FP)
+	VZEROUPPER
+	RET
+
+// func search12x32(x *float32, d int, y *float32, panels int, threshold *float32, s *float32, found *uint32) int
+// Requires: AVX, AVX512F
+TEXT ·search12x32(SB), NOSPLIT, $0-64
+	MOVQ y+16(FP), AX
+	MOVQ panels+24(FP), CX
+	XORQ DX, DX
+
+panel:
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS X16, X16, X16
+	VXORPS X17, X17, X17
+	VXORPS X18, X18, X18
+	VXORPS X19, X19, X19
+	VXORPS X20, X20, X20
+	VXORPS X21, X21, X21
+	VXORPS X22, X22, X22
+	VXORPS X23, X23, X23
+	VXORPS X24, X24, X24
+	VXORPS X25, X25, X25
+	MOVQ   x+0(FP), SI
+	MOVQ   d+8(FP), BX
+
+loop:
+	VMOVUPS      (AX), Z0
+	VMOVUPS      64(AX), Z1
+	VBROADCASTSS (SI), Z26
+	VFMADD231PS  Z26, Z0, Z2
+	VFMADD231PS  Z26, Z1, Z3
+	VBROADCASTSS 4(SI), Z26
+	VFMADD231PS  Z26, Z0, Z4
+	VFMADD231PS  Z26, Z1, Z5
+	VBROADCASTSS 8(SI), Z26
+	VFMADD231PS  Z26, Z0, Z6
+	VFMADD231PS  Z26, Z1, Z7
+	VBROADCASTSS 12(SI), Z26
+	VFMADD231PS  Z26, Z0, Z8
+	VFMADD231PS  Z26, Z1, Z9
+	VBROADCASTSS 16(SI), Z26
+	VFMADD231PS  Z26, Z0, Z10
+	VFMADD231PS  Z26, Z1, Z11
+	VBROADCASTSS 20(SI), Z26
+	VFMADD231PS  Z26, Z0, Z12
+	VFMADD231PS  Z26, Z1, Z13
+	VBROADCASTSS 24(SI), Z26
+	VFMADD231PS  Z26, Z0, Z14
+	VFMADD231PS  Z26, Z1, Z15
+	VBROADCASTSS 28(SI), Z26
+	VFMADD231PS  Z26, Z0, Z16
+	VFMADD231PS  Z26, Z1, Z17
+	VBROADCASTSS 32(SI), Z26
+	VFMADD231PS  Z26, Z0, Z18
+	VFMADD231PS  Z26, Z1, Z19
+	VBROADCASTSS 36(SI), Z26
+	VFMADD231PS  Z26, Z0, Z20
+	VFMADD231PS  Z26, Z1, Z21
+	VBROADCASTSS 40(SI), Z26
+	VFMADD231PS  Z26, Z0, Z22
+	VFMADD231PS  Z26, Z1, Z23
+	VBROADCASTSS 44(SI), Z26
+	VFMADD231PS  Z26, Z0, Z24
+	VFMADD231PS  Z26, Z1, Z25
+	ADDQ         $0x30, SI
+	ADDQ         $0x00000080, AX
+	DECQ         BX
+	JNE          loop
+	MOVQ         threshold+32(FP), SI
+	MOVQ         found+48(FP), DI
+	XORL         BX, BX
+	VBROADCASTSS (SI), Z26
+	VCMPPS       $0x05, Z26, Z2, K1
+	VCMPPS       $0x05, Z26, Z3, K2
+	KMOVW        K1, R8
+	KMOVW        K2, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	MOVL         R8, (DI)
+	ORL          R8, BX
+	VBROADCASTSS 4(SI), Z26
+	VCMPPS       $0x05, Z26, Z4, K1
+	VCMPPS       $0x05, Z26, Z5, K2
+	KMOVW        K1, R8
+	KMOVW        K2, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	MOVL         R8, 4(DI)
+	ORL          R8, BX
+	VBROADCASTSS 8(SI), Z26
+	VCMPPS       $0x05, Z26, Z6, K1
+	VCMPPS       $0x05, Z26, Z7, K2
+	KMOVW        K1, R8
+	KMOVW        K2, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	MOVL         R8, 8(DI)
+	ORL          R8, BX
+	VBROADCASTSS 12(SI), Z26
+	VCMPPS       $0x05, Z26, Z8, K1
+	VCMPPS       $0x05, Z26, Z9, K2
+	KMOVW        K1, R8
+	KMOVW        K2, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	MOVL         R8, 12(DI)
+	ORL          R8, BX
+	VBROADCASTSS 16(SI), Z26
+	VCMPPS       $0x05, Z26, Z10, K1
+	VCMPPS       $0x05, Z26, Z11, K2
+	KMOVW        K1, R8
+	KMOVW        K2, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	MOVL         R8, 16(DI)
+	ORL          R8, BX
+	VBROADCASTSS 20(SI), Z26
+	VCMPPS       $0x05, Z26, Z12, K1
+	VCMPPS       $0x05, Z26, Z13, K2
+	KMOVW        K1, R8
+	KMOVW        K2, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	MOVL         R8, 20(DI)
+	ORL          R8, BX
+	VBROADCASTSS 24(SI), Z26
+	VCMPPS       $0x05, Z26, Z14, K1
+	VCMPPS       $0x05, Z26, Z15, K2
+	KMOVW        K1, R8
+	KMOVW        K2, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	MOVL         R8, 24(DI)
+	ORL          R8, BX
+	VBROADCASTSS 28(SI), Z26
+	VCMPPS       $0x05, Z26, Z16, K1
+	VCMPPS       $0x05, Z26, Z17, K2
+	KMOVW        K1, R8
+	KMOVW        K2, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	MOVL         R8, 28(DI)
+	ORL          R8, BX
+	VBROADCASTSS 32(SI), Z26
+	VCMPPS       $0x05, Z26, Z18, K1
+	VCMPPS       $0x05, Z26, Z19, K2
+	KMOVW        K1, R8
+	KMOVW        K2, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	MOVL         R8, 32(DI)
+	ORL          R8, BX
+	VBROADCASTSS 36(SI), Z26
+	VCMPPS       $0x05, Z26, Z20, K1
+	VCMPPS       $0x05, Z26, Z21, K2
+	KMOVW        K1, R8
+	KMOVW        K2, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	MOVL         R8, 36(DI)
+	ORL          R8, BX
+	VBROADCASTSS 40(SI), Z26
+	VCMPPS       $0x05, Z26, Z22, K1
+	VCMPPS       $0x05, Z26, Z23, K2
+	KMOVW        K1, R8
+	KMOVW        K2, R9
+	SHLL         $0x10, R9
+	ORL          R9, R8
+	MOVL         R8, 40(DI)
+	ORL          R8, BX
+	VBROADCASTSS 44(SI), Z26
+	VCMPPS       $0x05, Z26, Z24, K1
+	VCMPPS       $0x05, Z26, Z25, K2
+	KMOVW        K1, SI
+	KMOVW        K2, R8
+	SHLL         $0x10, R8
+	ORL          R8, SI
+	MOVL         SI, 44(DI)
+	ORL          SI, BX
+	JNE          store
+	INCQ         DX
+	CMPQ         DX, CX
+	JL           panel
+	JMP          done
+
+store:
+	MOVQ    s+40(FP), AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z4, 128(AX)
+	VMOVUPS Z5, 192(AX)
+	VMOVUPS Z6, 256(AX)
+	VMOVUPS Z7, 320(AX)
+	VMOVUPS Z8, 384(AX)
+	VMOVUPS Z9, 448(AX)
+	VMOVUPS Z10, 512(AX)
+	VMOVUPS Z11, 576(AX)
+	VMOVUPS Z12, 640(AX)
+	VMOVUPS Z13, 704(AX)
+	VMOVUPS Z14, 768(AX)
+	VMOVUPS Z15, 832(AX)
+	VMOVUPS Z16, 896(AX)
+	VMOVUPS Z17, 960(AX)
+	VMOVUPS Z18, 1024(AX)
+	VMOVUPS Z19, 1088(AX)
+	VMOVUPS Z20, 1152(AX)
+	VMOVUPS Z21, 1216(AX)
+	VMOVUPS Z22, 1280(AX)
+	VMOVUPS Z23, 1344(AX)
+	VMOVUPS Z24, 1408(AX)
+	VMOVUPS Z25, 1472(AX)
+
+done:
+	MOVQ DX, ret+56(FP)
 	VZEROUPPER
 	RET
 

@@ -13,4 +13,8 @@ func exponentialsAVX2(x, bias []float32, scale, shift float32) float64 {
 	return exponentialsPlain(x, bias, scale, shift)
 }
 
-func (s *sparse[T]) rowsAVX2(lo, hi int) { s.rows(lo, hi) }
+func (s *sparse[T]) rowsAssembly(lo, hi int) { s.rows(lo, hi) }
+
+func (p *Panels) next(x, y []float32, panels int, threshold, s []float32, which []uint32) int {
+	return p.nextPlain(x, y, panels, threshold, s, which)
+}

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"nearfar/kernels"
@@ -50,6 +51,49 @@ func TestSpMMStaysInside(t *testing.T) {
 						}
 					}
 				})
+			}
+		}
+	}
+}
+
+// A row of more edges than a call of assembly has goes on in the next call, between rows that do not, and with columns in several blocks.
+func TestSpMMLongRows(t *testing.T) {
+	const n, edges = 50, 40_000
+	r := rand.New(rand.NewPCG(3, 4))
+	col := make([]int32, edges)
+	for e := range col {
+		col[e] = int32(r.IntN(n))
+	}
+	beg, end := []int32{0, 10, 30_000, 30_000}, []int32{10, 30_000, 30_000, edges}
+	ids := func(v []int32) Tensor { return Tensor{Desc: kernels.Of(kernels.Int32, len(v)), I32: v} }
+	real := func(dims ...int) Tensor {
+		t := Tensor{Desc: kernels.Of(kernels.Float32, dims...)}
+		for range t.Desc.Elems() {
+			t.F32 = append(t.F32, r.Float32())
+		}
+		return t
+	}
+	for _, d := range []int{8, 64, 128, 248} {
+		in := []Tensor{real(n, d), ids(beg), ids(end), ids(col), real(len(beg)), real(n), real(edges)}
+		var want []float32
+		for _, s := range each() {
+			y := real(len(beg), d)
+			w, err := s.Bind(kernels.SpMM{Scaled: true, Valued: true}, []Tensor{y}, in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range w {
+				for chunk := range p.Chunks {
+					p.Run(chunk)
+				}
+			}
+			if want == nil { // plain Go
+				want = y.F32
+			}
+			for i, v := range y.F32 {
+				if diff := v - want[i]; diff > 1e-4*want[i] || diff < -1e-4*want[i] {
+					t.Fatalf("%s, d %d: y[%d, %d] is %g, not %g", s.Name(), d, i/d, i%d, v, want[i])
+				}
 			}
 		}
 	}

@@ -102,19 +102,8 @@ func rankBy(ctx context.Context, scorer Scorer, p Protocol, ties []uint64) (*Rep
 		}
 		r.workers = append(r.workers, w)
 	}
-	scores := make([]float32, block*r.items)
-	for first := 0; first < len(users); first += block {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		last := min(first+block, len(users))
-		s := scores[:(last-first)*r.items]
-		if err := scorer.Score(ctx, users[first:last], s); err != nil {
-			return nil, fmt.Errorf("evaluate: scoring users %d to %d: %w", users[first], users[last-1], err)
-		}
-		if err := r.rows(first, last, s); err != nil {
-			return nil, err
-		}
+	if err := r.all(ctx, scorer, block); err != nil {
+		return nil, err
 	}
 	if p.Train != nil && p.Candidates == 0 {
 		if err := r.report.beyond(ctx, p.Train, p.Diversity, threads); err != nil {
@@ -123,6 +112,35 @@ func rankBy(ctx context.Context, scorer Scorer, p Protocol, ties []uint64) (*Rep
 	}
 	r.report.average()
 	return r.report, nil
+}
+
+// all ranks every user of the report: by the tables of a Factored scorer, or block by block of scores.
+func (r *ranking) all(ctx context.Context, scorer Scorer, block int) error {
+	if f, ok := scorer.(Factored); ok && r.Candidates == 0 {
+		users, items, kernels, err := f.Factors()
+		if err != nil {
+			return fmt.Errorf("evaluate: reading the tables: %w", err)
+		}
+		if kernels != nil {
+			return r.factored(ctx, users, items, *kernels)
+		}
+	}
+	users := r.report.Users
+	scores := make([]float32, block*r.items)
+	for first := 0; first < len(users); first += block {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		last := min(first+block, len(users))
+		s := scores[:(last-first)*r.items]
+		if err := scorer.Score(ctx, users[first:last], s); err != nil {
+			return fmt.Errorf("evaluate: scoring users %d to %d: %w", users[first], users[last-1], err)
+		}
+		if err := r.rows(first, last, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *Protocol) check(s Scorer) error {
@@ -202,7 +220,7 @@ func (w *worker) row(row int, scores []float32) error {
 		nan = w.sel.topAmong(w.sample.candidates(u, targets, w.masks), scores, top)
 	}
 	if nan >= 0 {
-		return fmt.Errorf("evaluate: the score of user %d and item %d is NaN: the model has diverged; lower the learning rate or the loss weights", u, nan)
+		return diverged(u, nan)
 	}
 	w.report.score(row, targets, w.discount)
 	return nil

@@ -52,29 +52,36 @@ func newSelector(n int, ties []uint64) *selector {
 // top writes the best items to out [n], best first, then -1. Items of the masks (ascending lists) are left out. It returns the
 // first item whose score is NaN, masked or not, and -1 where there is none.
 func (s *selector) top(scores []float32, masks [][]int32, out []int32) (nan int32) {
-	s.heap = s.heap[:0]
+	s.reset()
 	threshold := float32(math.Inf(-1))
 	for i := above(scores, 0, threshold); i < len(scores); i = above(scores, i+1, threshold) {
 		x := scores[i]
 		if x != x {
 			return int32(i)
 		}
-		e := entry{x, int32(i), s.ties[i]}
-		if len(s.heap) == s.n && s.heap[0].before(e) || listed(masks, e.item) {
-			continue
-		}
-		s.push(e)
-		if len(s.heap) == s.n {
-			threshold = s.heap[0].score
-		}
+		threshold = s.offer(int32(i), x, masks)
 	}
 	s.write(out)
 	return -1
 }
 
+func (s *selector) reset() { s.heap = s.heap[:0] }
+
+// offer enters an item that is good enough and in no mask, and returns the score that a better one has at least.
+func (s *selector) offer(item int32, score float32, masks [][]int32) (threshold float32) {
+	e := entry{score, item, s.ties[item]}
+	if !(len(s.heap) == s.n && s.heap[0].before(e) || listed(masks, item)) {
+		s.push(e)
+	}
+	if len(s.heap) < s.n {
+		return float32(math.Inf(-1))
+	}
+	return s.heap[0].score
+}
+
 // topAmong is top over some of the items, none of them masked. A NaN anywhere in the row is found, as by top.
 func (s *selector) topAmong(items []int32, scores []float32, out []int32) (nan int32) {
-	s.heap = s.heap[:0]
+	s.reset()
 	for _, i := range items {
 		e := entry{scores[i], i, s.ties[i]}
 		if len(s.heap) < s.n || e.before(s.heap[0]) {

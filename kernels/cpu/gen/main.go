@@ -14,8 +14,13 @@ func main() {
 	gemm6x16()
 	expSum()
 	for _, cols := range []int{64, 32, 16, 8} {
-		spmmRow(cols)
+		spmm("AVX2", cols, YMM)
 	}
+	for _, cols := range []int{128, 64} {
+		spmm("AVX512", cols, ZMM)
+	}
+	search(6, YMM)
+	search(12, ZMM)
 	streams()
 	Generate()
 }
