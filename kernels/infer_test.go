@@ -44,6 +44,7 @@ func TestInferRefusesWrongShapes(t *testing.T) {
 		{"a scale of the wrong length", kernels.SpMM{Scaled: true}, shapes{f(3, 2), i(4), i(4), i(9), f(3), f(3)}},
 		{"values of the wrong length", kernels.SpMM{Valued: true}, shapes{f(3, 2), i(4), i(4), i(9), f(8)}},
 		{"real indices", kernels.Gather{}, shapes{f(3, 2), f(5)}},
+		{"a table of indices", kernels.Gather{}, shapes{i(3, 2), i(5)}},
 		{"a table of rank 3", kernels.Gather{}, shapes{f(3, 2, 2), i(5)}},
 		{"no rows", kernels.ScatterAdd{}, shapes{f(5, 2), i(5)}},
 		{"no base", kernels.ScatterAdd{Rows: 3, Onto: true}, shapes{f(5, 2), i(5)}},
