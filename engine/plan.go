@@ -13,6 +13,7 @@ type PlanOption uint8
 const (
 	WithoutFactoring PlanOption = iota
 	WithoutFolding              // of constants
+	WithoutRowPruning
 	WithoutMapFusion
 	WithoutOnePass // LogSumExp and its gradient apart
 	WithoutReuse   // every temporary in memory of its own
@@ -30,6 +31,9 @@ func makePlan(c *code, ports []inputPort, options []PlanOption) *Plan {
 	}
 	if on(WithoutFolding) {
 		c.foldConstants()
+	}
+	if on(WithoutRowPruning) {
+		c.pruneRows()
 	}
 	if on(WithoutMapFusion) {
 		c.fuseMaps()

@@ -15,6 +15,7 @@ var rewrites = map[string]engine.PlanOption{
 	"folding":    engine.WithoutFolding,
 	"map fusion": engine.WithoutMapFusion,
 	"one pass":   engine.WithoutOnePass,
+	"pruning":    engine.WithoutRowPruning,
 	"reuse":      engine.WithoutReuse,
 	"in place":   engine.WithoutInPlace,
 }

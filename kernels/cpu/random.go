@@ -20,6 +20,12 @@ func (c *call[T]) random(k kernels.Random) Work {
 			r := at / parts
 			beg, end := wide.at(at % parts)
 			y := out[r*cols+beg : r*cols+end]
+			if k.Rows {
+				if r = int(c.in[1].I[r]); r < 0 {
+					clear(y)
+					continue
+				}
+			}
 			if k.Distribution == kernels.Normal {
 				normals(y, stream, t, uint32(r), beg)
 				continue
