@@ -115,7 +115,7 @@ func (l *layout) instructions() {
 			continue
 		}
 		i := Instr{K: n.k, From: n.from}
-		i.FLOPs, i.Bytes = cost(n.k, descs(n.out), descs(n.in))
+		i.FLOPs, i.Bytes = cost(n.k, descs(n.out), edgesRead(n))
 		for _, v := range n.in {
 			i.In = append(i.In, l.buf(v))
 		}

@@ -151,3 +151,15 @@ func (p *pruning) compute(v, id *value) *value {
 	}
 	return n.out[0]
 }
+
+// edgesRead describes the operands of an instruction as cost wants them: a product at rows has the edges of as many mean rows.
+func edgesRead(n *inst) []kernels.Desc {
+	d := descs(n.in)
+	if _, product := n.k.(kernels.SpMM); product && n.in[1].def != nil {
+		if _, some := n.in[1].def.k.(kernels.Gather); some {
+			const col = 3
+			d[col].Dim[0] = int(int64(d[col].Dim[0]) * int64(n.in[1].desc.Dim[0]) / int64(n.in[1].def.in[0].desc.Dim[0]))
+		}
+	}
+	return d
+}
