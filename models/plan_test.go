@@ -49,7 +49,7 @@ func TestProductsPerStep(t *testing.T) {
 func TestRowsPerStep(t *testing.T) {
 	train, _ := blocks(t, 40, 50, 4)
 	const nodes = 90
-	type counts struct{ products, products1, noise, noise1 int } // of all nodes, and of rows
+	type counts struct{ products, ofRows, noise, noiseOfRows int } // of all nodes, and of rows
 	for _, c := range []struct {
 		name string
 		args []string
@@ -72,9 +72,9 @@ func TestRowsPerStep(t *testing.T) {
 				all := pruned.Plan.Bufs[i.Out[0]].Desc.Dim[0] == nodes
 				switch k := i.K.(type) {
 				case kernels.SpMM:
-					count(&got.products, &got.products1, all)
+					*pick(all, &got.products, &got.ofRows)++
 				case kernels.Random:
-					count(&got.noise, &got.noise1, all)
+					*pick(all, &got.noise, &got.noiseOfRows)++
 					if k.Rows == all {
 						t.Errorf("%s: random numbers of all nodes by a list", c.name)
 					}
@@ -93,10 +93,9 @@ func TestRowsPerStep(t *testing.T) {
 	}
 }
 
-func count(all, some *int, isAll bool) {
-	if isAll {
-		*all++
-	} else {
-		*some++
+func pick[T any](first bool, a, b T) T {
+	if first {
+		return a
 	}
+	return b
 }
