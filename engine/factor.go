@@ -12,8 +12,16 @@ import (
 //	rest + scatter(g1) + scatter(g2)  ->  scatter g2 onto (scatter g1 onto rest)
 //
 // The first needs no knowledge of models and saves SimGCL at three layers 8 of 18 products; the second saves a pass over the whole
-// table for each index list.
+// table for each index list. Between them equal sums become one: every layer of a propagation adds the readout's gradient to what comes back
+// from the layer behind, so that the scatters of all views are one table, which is read once a layer.
 func (c *code) factorSums() {
+	c.rewriteSums(c.factor)
+	c.number()
+	c.rewriteSums(c.scatterOnto)
+}
+
+// rewriteSums asks rewrite for another form of each sum that is not a part of a sum, until there is none.
+func (c *code) rewriteSums(rewrite func(terms []term, alone func(*value) bool) *value) {
 	for again := true; again; {
 		again = false
 		uses := c.uses()
@@ -29,7 +37,8 @@ func (c *code) factorSums() {
 			if _, ok := linear(n); !ok || linearReader[n.out[0]] {
 				continue
 			}
-			if by := c.factor(n, uses); by != nil {
+			alone := func(v *value) bool { return v.def != nil && uses[v] == 1 }
+			if by := rewrite(flatten(n, 1, uses, nil), alone); by != nil {
 				c.replace(n.out[0], by)
 				c.sort()
 				again = true
@@ -90,10 +99,8 @@ func flatten(n *inst, c float64, uses map[*value]int, terms []term) []term {
 	return terms
 }
 
-// factor rewrites one sum, or returns nil where nothing is common.
-func (c *code) factor(n *inst, uses map[*value]int) *value {
-	terms := flatten(n, 1, uses, nil)
-	alone := func(v *value) bool { return v.def != nil && uses[v] == 1 }
+// factor takes a matrix out of a sum, or returns nil where none is common.
+func (c *code) factor(terms []term, alone func(*value) bool) *value {
 	for i, t := range terms {
 		if !alone(t.v) {
 			continue
@@ -116,7 +123,24 @@ func (c *code) factor(n *inst, uses map[*value]int) *value {
 		product := c.emit(k, t.v.def.from, append([]*value{c.sum(inner)}, t.v.def.in[1:]...)...)
 		return c.sum(append(rest, term{1, product.out[0]}))
 	}
-	return c.scatterOnto(terms, alone)
+	return nil
+}
+
+// number makes equal instructions one, as the lift did: rewrites have made more.
+func (c *code) number() {
+	known := map[numbered]*inst{}
+	for _, n := range c.insts { // operands first, so that they are one already
+		at := number(n.k, n.in)
+		first := known[at]
+		if first == nil {
+			known[at] = n
+			continue
+		}
+		for i, v := range n.out {
+			c.replace(v, first.out[i])
+		}
+	}
+	c.sort()
 }
 
 // scatterOnto adds scattered rows into the rest of the sum instead of into tables of their own.

@@ -86,8 +86,56 @@ func (c *code) foldConstants() {
 // maxMapInputs bounds a fused Map's operands, so that a tile of each stays in the first-level cache.
 const maxMapInputs = 12
 
-// fuseMaps puts a Map into the one Map that reads it, where their shapes agree: the value between is never stored.
+// fuseMaps puts a Map into the one Map that reads it, where their shapes agree: the value between is never stored. Then it does the same for Maps
+// with several readers, where to compute one again moves less than to store it.
 func (c *code) fuseMaps() {
+	c.fuseIntoOnlyReader()
+	c.spreadMaps()
+	c.fuseIntoOnlyReader()
+}
+
+// spreadMaps gives each reader of a Map a Map of its own, where all are Maps and read less so: a sign of what they read anyway, a sum of two.
+func (c *code) spreadMaps() {
+	uses := c.uses()
+	for _, n := range slices.Clone(c.insts) {
+		m, ok := n.k.(kernels.Map)
+		if !ok || uses[n.out[0]] < 2 || m.Costly() {
+			continue
+		}
+		v := n.out[0]
+		var readers []*inst
+		again := 0 // operands that some reader does not read yet
+		for _, r := range c.insts {
+			if !slices.Contains(r.in, v) {
+				continue
+			}
+			k, ok := r.k.(kernels.Map)
+			if !ok || !v.desc.SameShape(r.out[0].desc) || m.Len()+k.Len() > kernels.MaxMap || len(n.in)+len(r.in) > maxMapInputs {
+				break
+			}
+			readers = append(readers, r)
+			for _, x := range n.in {
+				if !slices.Contains(r.in, x) {
+					again++
+				}
+			}
+		}
+		if stored := len(n.in) + 1 + len(readers); len(readers) < uses[v] || again >= stored {
+			continue
+		}
+		for _, r := range readers[1:] {
+			own := c.emit(m, n.from, n.in...).out[0]
+			for i, x := range r.in {
+				if x == v {
+					r.in[i] = own
+				}
+			}
+		}
+	}
+	c.sort()
+}
+
+func (c *code) fuseIntoOnlyReader() {
 	uses := c.uses()
 	for _, n := range c.insts {
 		for again := true; again; {

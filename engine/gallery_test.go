@@ -245,6 +245,7 @@ var gallery = map[string]model{
 		return engine.Optimise(b, contrastive(2, false)(b), engine.AdamW(.05, .01))
 	},
 	"simgcl":  simGCL,
+	"rows":    fewRows,
 	"moco":    moco,
 	"bilevel": bilevel,
 }

@@ -161,6 +161,14 @@ type numbered struct {
 	negative uint32 // which constants of k are -0: it is == 0, and another number
 }
 
+func number(k kernels.Kernel, in []*value) numbered {
+	var key strings.Builder
+	for _, v := range in {
+		fmt.Fprintf(&key, "%d ", v.id)
+	}
+	return numbered{k, key.String(), negativeZeros(k)}
+}
+
 // negativeZeros marks the constants of a kernel that are -0. (Parameters of other kernels mean the same with either sign.)
 func negativeZeros(k kernels.Kernel) (mask uint32) {
 	is := func(v float64) bool { return v == 0 && math.Signbit(v) }
@@ -203,12 +211,10 @@ func (l *lifter) liftNew(n *op.Node) *value {
 		return v
 	}
 	operands := make([]*value, len(in))
-	var key strings.Builder
 	for i, c := range in {
 		operands[i] = l.lift(c)
-		fmt.Fprintf(&key, "%d ", operands[i].id)
 	}
-	at := numbered{def.Base(), key.String(), negativeZeros(def.Base())}
+	at := number(def.Base(), operands)
 	if i := l.known[at]; i != nil {
 		return i.out[op.OutputIndex(n)]
 	}

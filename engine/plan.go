@@ -13,6 +13,7 @@ type PlanOption uint8
 const (
 	WithoutFactoring PlanOption = iota
 	WithoutFolding              // of constants
+	WithoutRowPruning
 	WithoutMapFusion
 	WithoutOnePass // LogSumExp and its gradient apart
 	WithoutReuse   // every temporary in memory of its own
@@ -30,6 +31,9 @@ func makePlan(c *code, ports []inputPort, options []PlanOption) *Plan {
 	}
 	if on(WithoutFolding) {
 		c.foldConstants()
+	}
+	if on(WithoutRowPruning) {
+		c.pruneRows()
 	}
 	if on(WithoutMapFusion) {
 		c.fuseMaps()
@@ -111,7 +115,7 @@ func (l *layout) instructions() {
 			continue
 		}
 		i := Instr{K: n.k, From: n.from}
-		i.FLOPs, i.Bytes = cost(n.k, descs(n.out), descs(n.in))
+		i.FLOPs, i.Bytes = cost(n.k, descs(n.out), edgesRead(n))
 		for _, v := range n.in {
 			i.In = append(i.In, l.buf(v))
 		}

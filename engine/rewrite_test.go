@@ -15,6 +15,7 @@ var rewrites = map[string]engine.PlanOption{
 	"folding":    engine.WithoutFolding,
 	"map fusion": engine.WithoutMapFusion,
 	"one pass":   engine.WithoutOnePass,
+	"pruning":    engine.WithoutRowPruning,
 	"reuse":      engine.WithoutReuse,
 	"in place":   engine.WithoutInPlace,
 }
@@ -184,5 +185,57 @@ func TestFoldingAlone(t *testing.T) {
 			}
 		}
 		close(t, "x", r.output("x"), []float64{math.Exp(.25), math.Exp(.5)}, 0)
+	}
+}
+
+// The gradient of a readout is read by every layer of the backward pass: the scatters of all views are one table, whatever their number.
+func TestScattersAreOneTable(t *testing.T) {
+	r := start(t, paranoid.New(1), kernels.Float64, fewRows).steps(0, 3)
+	plain := start(t, paranoid.New(2), kernels.Float64, fewRows, engine.WithoutFactoring).steps(0, 3)
+	agree(t, "without factoring", plain, r, 1e-11)
+	if tables, onto := r.count("ScatterAdd"), r.count("ScatterAddOnto"); tables != 1 || onto != 2 {
+		t.Errorf("%d tables of scattered rows and %d sums onto them, want 1 and 2", tables, onto)
+	}
+	if tables := plain.count("ScatterAdd"); tables < 3 {
+		t.Errorf("%d tables of scattered rows without factoring, want one for each of 3 passes", tables)
+	}
+}
+
+// What several Maps read is computed again in each where that moves less than to store it, and is cheap.
+func TestMapsOfSeveralReaders(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		shared func(x, y, z, w *op.Node) *op.Node
+		maps   int
+	}{
+		{"of what they read anyway", func(x, _, _, _ *op.Node) *op.Node { return op.Sign(x) }, 2},
+		{"of two", func(_, y, z, _ *op.Node) *op.Node { return op.Mul(y, z) }, 2},
+		{"of three", func(_, y, z, w *op.Node) *op.Node { return op.Mul(op.Mul(y, z), w) }, 3},
+		{"costly", func(x, _, _, _ *op.Node) *op.Node { return op.Tanh(x) }, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := func(b *engine.Builder) engine.Step {
+				leaf := func(name string) *op.Node { return b.State(name, engine.Gaussian(1), users, width) }
+				x := leaf("x")
+				s := c.shared(x, leaf("y"), leaf("z"), leaf("w"))
+				first, second := op.Add(op.Mul(s, leaf("u")), x), op.Add(op.Mul(s, leaf("v")), x)
+				return engine.Step{Outputs: []engine.Named{{Name: "first", Value: first}, {Name: "second", Value: second}}}
+			}
+			r := start(t, paranoid.New(1), kernels.Float64, m).steps(0, 1)
+			plain := start(t, paranoid.New(2), kernels.Float64, m, engine.WithoutMapFusion).steps(0, 1)
+			for _, name := range []string{"first", "second"} {
+				close(t, name, r.output(name), plain.output(name), 0)
+			}
+			const copies = 2 // to the outputs
+			maps := 0
+			for _, i := range r.program.Plan.Code {
+				if _, ok := i.K.(kernels.Map); ok {
+					maps++
+				}
+			}
+			if maps-copies != c.maps {
+				t.Errorf("%d Maps, want %d", maps-copies, c.maps)
+			}
+		})
 	}
 }

@@ -111,7 +111,7 @@ func TestDropout(t *testing.T) {
 func TestExplain(t *testing.T) {
 	r := start(t, paranoid.New(1), kernels.Float32, simGCL)
 	var text strings.Builder
-	if err := r.program.Plan.Explain(&text); err != nil {
+	if err := r.program.Plan.Explain(&text, nil); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(text.String()), "\n")

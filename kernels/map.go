@@ -212,6 +212,17 @@ func Broadcast(in ...Desc) (Desc, bool) {
 	return out, true
 }
 
+// Costly tells whether a Map takes more than a few cycles an element: it has a transcendental function or a division.
+func (m Map) Costly() bool {
+	for _, i := range m.Code[:m.Len()] {
+		switch i.Op {
+		case Exp, Log, Sqrt, Recip, Sigmoid, Tanh, Softplus, Div:
+			return true
+		}
+	}
+	return false
+}
+
 func (m Map) Infer(in []Desc) ([]Desc, error) {
 	n := m.Len()
 	if n == 0 || len(in) == 0 {

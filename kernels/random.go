@@ -18,20 +18,25 @@ var distributionNames = [...]string{"Uniform", "Normal", "Bernoulli"}
 //
 //	words = Philox4x32-10(key(seed, Stream), counter(t, row, column / per block))
 //
-// Uniform and Bernoulli take one word an element (four a block), Normal two. Input: the clock, int32 [4] = seed (low, high), t (low,
-// high). Uniform and Bernoulli are equal bits on every device; Normal is equal up to the rounding of ln and cos.
+// Uniform and Bernoulli take one word an element (four a block), Normal two. Inputs: the clock, int32 [4] = seed (low, high), t (low,
+// high); with Rows also id [B]: row i of the output [B, d] is then row id_i of a larger tensor, and zeros for -1, as Gather would give of
+// that. Uniform and Bernoulli are equal bits on every device; Normal is equal up to the rounding of ln and cos.
 type Random struct {
 	Distribution Distribution
 	P            float64
 	Stream       uint64 // philox.Name of the stream
 	Shape        Desc   // of the output
+	Rows         bool
 }
 
 func (r Random) Name() string { return "Random" + distributionNames[r.Distribution] }
 
 func (r Random) Infer(in []Desc) ([]Desc, error) {
-	if len(in) != 1 || in[0] != Of(Int32, 4) || !floats(r.Shape) {
+	if len(in) < 1 || in[0] != Of(Int32, 4) || !floats(r.Shape) || !r.Rows && len(in) != 1 {
 		return nil, wrong(r, "the clock, int32[4]", in)
+	}
+	if r.Rows && (r.Shape.Rank != 2 || len(in) != 2 || in[1] != Of(Int32, r.Shape.Dim[0])) {
+		return nil, wrong(r, "the clock, int32[4], id [B]", in)
 	}
 	return []Desc{r.Shape}, nil
 }
@@ -47,7 +52,13 @@ func (r Random) Ref(out, in []Tensor64) {
 	s := philox.Keyed(seed, r.Stream)
 	cols := r.Shape.Cols()
 	for e := range out[0].F {
-		out[0].F[e] = r.At(s, t, uint32(e/cols), uint32(e%cols))
+		row := int32(e / cols)
+		if r.Rows {
+			row = in[1].I[row]
+		}
+		if out[0].F[e] = 0; row >= 0 {
+			out[0].F[e] = r.At(s, t, uint32(row), uint32(e%cols))
+		}
 	}
 }
 

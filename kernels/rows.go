@@ -8,13 +8,14 @@ import "math"
 //
 // Ids are checked by whoever makes them, the reader of the data or the feed, here and in every kernel with ids: -1 <= id_i < N.
 //
-// Inputs: X [N, d] or [N], id [B]. Output: [B, d] or [B].
+// Inputs: X [N, d] or [N], or int32 [N], id [B]. Output: [B, d] or [B], of X's type. Indices are gathered where a plan computes only some rows of
+// a sparse matrix: -1 then begins and ends at 0, an empty row.
 type Gather struct{}
 
 func (g Gather) Name() string { return "Gather" }
 
 func (g Gather) Infer(in []Desc) ([]Desc, error) {
-	if len(in) != 2 || in[0].Rank < 1 || in[0].Rank > 2 || !floats(in[0]) || !indices(in[1]) {
+	if len(in) != 2 || in[0].Rank < 1 || in[0].Rank > 2 || !floats(in[0]) && !indices(in[0]) || !indices(in[1]) {
 		return nil, wrong(g, "X [N d] or [N], id [B]", in)
 	}
 	out := in[0]
@@ -31,12 +32,20 @@ func width(d Desc) int {
 }
 
 func (g Gather) Ref(out, in []Tensor64) {
-	d := width(in[0].Desc)
-	for i, id := range in[1].I {
-		y := out[0].F[i*d : i*d+d]
+	gatherRows(out[0].F, in[0].F, in[1].I, width(in[0].Desc))
+	gatherRows(out[0].I, in[0].I, in[1].I, 1)
+}
+
+// gatherRows is Gather of either type; of the other there is no memory.
+func gatherRows[T float64 | int32](out, x []T, ids []int32, d int) {
+	if out == nil {
+		return
+	}
+	for i, id := range ids {
+		y := out[i*d : i*d+d]
 		clear(y)
 		if id >= 0 {
-			copy(y, in[0].F[int(id)*d:])
+			copy(y, x[int(id)*d:])
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"maps"
 	"testing"
 
 	"nearfar/engine"
@@ -41,4 +42,60 @@ func TestProductsPerStep(t *testing.T) {
 			t.Errorf("%s %v without factoring: %d products, want %d", c.name, c.args, got, c.unfactored)
 		}
 	}
+}
+
+// Where a loss reads a batch's rows alone, the last layer, its noise and the readout are computed for them alone, list by list, and nothing changes
+// to the bit.
+func TestRowsPerStep(t *testing.T) {
+	train, _ := blocks(t, 40, 50, 4)
+	const nodes = 90
+	type counts struct{ products, ofRows, noise, noiseOfRows int } // of all nodes, and of rows
+	for _, c := range []struct {
+		name string
+		args []string
+		want counts
+	}{
+		{"lightgcn", nil, counts{5, 3, 0, 0}},
+		{"simgcl", nil, counts{7, 7, 4, 4}}, // three last layers: of users, positives and negatives, and twice of distinct users and positives
+		{"xsimgcl", nil, counts{5, 5, 2, 5}},
+		{"sgl", nil, counts{16, 5, 0, 0}}, // all nodes of the second view are negatives
+		{"sgl", []string{"-negatives=batch"}, counts{15, 7, 0, 0}},
+		{"sgl", []string{"-negatives=batch-merged", "-augment=rw"}, counts{15, 7, 0, 0}},
+		{"lightgcn", []string{"-batch=64"}, counts{6, 0, 0, 0}}, // more rows than there are nodes
+	} {
+		m := newModel(t, c.name, Data{Train: train, Seed: 1}, append([]string{"-dim=8", "-batch=6"}, c.args...)...)
+		step := func(b *engine.Builder) engine.Step { return engine.Optimise(b, m.Train(b), engine.Adam(1e-3)) }
+		for _, platform := range platforms() {
+			pruned := build(t, platform.on(t), step)
+			var got counts
+			for _, i := range pruned.Plan.Code {
+				all := pruned.Plan.Bufs[i.Out[0]].Desc.Dim[0] == nodes
+				switch k := i.K.(type) {
+				case kernels.SpMM:
+					*pick(all, &got.products, &got.ofRows)++
+				case kernels.Random:
+					*pick(all, &got.noise, &got.noiseOfRows)++
+					if k.Rows == all {
+						t.Errorf("%s: random numbers of all nodes by a list", c.name)
+					}
+				}
+			}
+			if got != c.want {
+				t.Errorf("%s %v on %s: %+v, want %+v", c.name, c.args, platform.name, got, c.want)
+			}
+			want := run(t, build(t, platform.on(t), step, engine.WithoutRowPruning), 4)
+			for i, row := range run(t, pruned, 4) {
+				if !maps.Equal(row, want[i]) {
+					t.Errorf("%s %v on %s, step %d: %v, without row pruning %v", c.name, c.args, platform.name, i, row, want[i])
+				}
+			}
+		}
+	}
+}
+
+func pick[T any](first bool, a, b T) T {
+	if first {
+		return a
+	}
+	return b
 }

@@ -336,7 +336,7 @@ func usage(w io.Writer) error {
   trainer -model NAME -help                                        a model's options, defaults, sources
   trainer evaluate RUN [-data PATH] [options]                      measure a run again, on its data or other data
   trainer recommend RUN -user U [options]                          the best items for users
-  trainer explain -model NAME [-dot]                               the compiled program of a training step, or the loss's graph
+  trainer explain -model NAME [-profile|-dot]                      the compiled program of a training step, timed, or the loss's graph
 
 Options come from defaults, then a file (-config), then the environment (TRAINER_LR is -lr), then the command line; the last one wins.
 `)

@@ -197,6 +197,20 @@ func TestExplainDraws(t *testing.T) {
 	}
 }
 
+// With -profile each instruction has its time, and each kernel its sum.
+func TestExplainTimes(t *testing.T) {
+	t.Chdir(t.TempDir())
+	got := runCommand(t, append([]string{"explain", "-profile"}, quick(t, "simgcl")...)...)
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	for _, want := range []string{`(?m)^\d+ +\d+\.\d{3} +SpMM`, `(?m)^SpMM +\d+ +\d+\.\d{3} +[\d.]+%`, `(?m)^all +\d+ +\d+\.\d{3} +100.0%`} {
+		if !regexp.MustCompile(want).MatchString(got.stdout) {
+			t.Errorf("no %s in\n%s", want, got.stdout)
+		}
+	}
+}
+
 func TestExplain(t *testing.T) {
 	instruction := regexp.MustCompile(`(?m)^\d+ +(\w+)`)
 	for _, tt := range []struct {

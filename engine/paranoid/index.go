@@ -2,6 +2,7 @@ package paranoid
 
 import (
 	"fmt"
+	"math"
 
 	"nearfar/kernels"
 )
@@ -12,6 +13,10 @@ func checkIndices(k kernels.Kernel, in []kernels.Tensor64) error {
 	switch k := k.(type) {
 	case kernels.Gather:
 		return checkRange("id", in[1].I, -1, in[0].Desc.Dim[0])
+	case kernels.Random:
+		if k.Rows {
+			return checkRange("id", in[1].I, -1, math.MaxInt32)
+		}
 	case kernels.Put:
 		return checkDistinct(in[2].I, in[0].Desc.Dim[0])
 	case kernels.ScatterAdd:

@@ -18,14 +18,22 @@ func (c *call[T]) random(k kernels.Random) Work {
 	return Work{cut(k.Shape.Rows()*parts, 4*min(cols, wide.part)).phase(func(lo, hi int) {
 		seed, t := kernels.Clock(clock.I)
 		s := stretch{philox.Keyed(seed, k.Stream), t, lo, 0, cols}
-		if parts == 1 {
+		if parts == 1 && !k.Rows {
 			draw(c.set, k, out[lo*cols:hi*cols], s)
 			return
 		}
 		for at := lo; at < hi; at++ {
 			beg, end := wide.at(at % parts)
-			s.row, s.col, s.cols = at/parts, beg, end-beg
-			draw(c.set, k, out[s.row*cols:][beg:end], s)
+			r := at / parts
+			y := out[r*cols:][beg:end]
+			if k.Rows {
+				if r = int(c.in[1].I[r]); r < 0 {
+					clear(y)
+					continue
+				}
+			}
+			s.row, s.col, s.cols = r, beg, end-beg
+			draw(c.set, k, y, s)
 		}
 	})}
 }

@@ -20,7 +20,7 @@ func width(d kernels.Desc) int {
 }
 
 // row is row i of a table whose rows have d elements.
-func row[T float](f []T, i, d int) []T { return f[i*d : i*d+d : i*d+d] }
+func row[T float | int32](f []T, i, d int) []T { return f[i*d : i*d+d : i*d+d] }
 
 func addTo[T float](y, x []T) {
 	x = x[:len(y)]
@@ -60,7 +60,14 @@ func exactDot[T float](x, y []T) float64 {
 }
 
 func (c *call[T]) gather() Work {
-	out, x, id, d := c.out[0].F, c.in[0].F, c.in[1], width(c.in[0].Desc)
+	out, x, id := c.out[0], c.in[0], c.in[1]
+	if x.Type == kernels.Int32 {
+		return gatherRows(out.I, x.I, id, 1)
+	}
+	return gatherRows(out.F, x.F, id, width(x.Desc))
+}
+
+func gatherRows[E float | int32, T float](out, x []E, id tensor[T], d int) Work {
 	return Work{cut(id.Elems(), 2*d).phase(func(lo, hi int) {
 		for i, r := range id.I[lo:hi] {
 			if y := row(out, lo+i, d); r >= 0 {

@@ -13,6 +13,9 @@ __device__ __forceinline__ uint2 shared_key(const int *clock, uint64_t stream) {
   return key[0];
 }
 
+// The row of the tensor at whose place the output's row is drawn: itself where id is null; -1 for zeros.
+__device__ __forceinline__ int64_t source_row(const int *__restrict__ id, int64_t row) { return id ? __ldg(id + row) : row; }
+
 // threshold < 0: uniform numbers; else 1 where the word's upper 24 bits are below threshold, which is ceil(P 2^24): u = m 2^-24 with an integer m is
 // below P where, and only where, m < ceil(P 2^24). No rounding comes between, as it would in a comparison of u with P in float32.
 __device__ __forceinline__ float element(uint32_t word, int threshold) {
@@ -21,15 +24,18 @@ __device__ __forceinline__ float element(uint32_t word, int threshold) {
 }
 
 // blocks = rows x per_row blocks of four elements. vectors: a row is a whole number of float4.
-KERNEL(256, random_uniform, int64_t blocks, int per_row, int cols, int vectors, const int *clock, uint64_t stream, int threshold, float *out) {
+KERNEL(256, random_uniform, int64_t blocks, int per_row, int cols, int vectors, const int *clock, const int *id, uint64_t stream, int threshold,
+       float *out) {
   STARTED();
   const uint2 key = shared_key(clock, stream);
   const int64_t at = thread_index();
   if (at >= blocks) return;
   const int64_t row = at / per_row;
   const int k = at - row * per_row;
-  const uint4 w = philox_at(key, clock, row, k);
-  const float4 v = make_float4(element(w.x, threshold), element(w.y, threshold), element(w.z, threshold), element(w.w, threshold));
+  const int64_t source = source_row(id, row);
+  const uint4 w = philox_at(key, clock, source, k);
+  const float4 v = source < 0 ? zero_of<float4>() : make_float4(element(w.x, threshold), element(w.y, threshold), element(w.z, threshold),
+                                                                element(w.w, threshold));
   if (vectors) {
     ((float4 *)out)[at] = v;
     return;
@@ -44,15 +50,16 @@ KERNEL(256, random_uniform, int64_t blocks, int per_row, int cols, int vectors, 
 EXPORT_KERNEL(random_uniform)
 
 // blocks = rows x per_row blocks of two elements. vectors: a row is a whole number of float2.
-KERNEL(256, random_normal, int64_t blocks, int per_row, int cols, int vectors, const int *clock, uint64_t stream, float *out) {
+KERNEL(256, random_normal, int64_t blocks, int per_row, int cols, int vectors, const int *clock, const int *id, uint64_t stream, float *out) {
   STARTED();
   const uint2 key = shared_key(clock, stream);
   const int64_t at = thread_index();
   if (at >= blocks) return;
   const int64_t row = at / per_row;
   const int k = at - row * per_row;
-  const uint4 w = philox_at(key, clock, row, k);
-  const float2 v = make_float2(philox_normal(w.x, w.y), philox_normal(w.z, w.w));
+  const int64_t source = source_row(id, row);
+  const uint4 w = philox_at(key, clock, source, k);
+  const float2 v = source < 0 ? make_float2(0.f, 0.f) : make_float2(philox_normal(w.x, w.y), philox_normal(w.z, w.w));
   if (vectors) {
     ((float2 *)out)[at] = v;
     return;

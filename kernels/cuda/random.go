@@ -8,12 +8,16 @@ import (
 
 func (c *call) random(k kernels.Random) {
 	out, clock := c.out[0], c.in[0]
+	var id Ptr
+	if k.Rows {
+		id = c.in[1].At
+	}
 	rows, cols := k.Shape.Rows(), k.Shape.Cols()
 	const uniformWidth, normalWidth = 4, 2 // elements of a block of words
 	if k.Distribution == kernels.Normal {
 		perRow := over(int64(cols), normalWidth)
 		blocks := int64(rows) * int64(perRow)
-		c.launch("random_normal", over(blocks, threads), threads, blocks, perRow, cols, cols%normalWidth == 0, clock.At,
+		c.launch("random_normal", over(blocks, threads), threads, blocks, perRow, cols, cols%normalWidth == 0, clock.At, id,
 			int64(k.Stream), out.At)
 		return
 	}
@@ -22,7 +26,7 @@ func (c *call) random(k kernels.Random) {
 		below = threshold(k.P)
 	}
 	blocks := int64(rows) * int64(perRow)
-	c.launch("random_uniform", over(blocks, threads), threads, blocks, perRow, cols, cols%uniformWidth == 0, clock.At,
+	c.launch("random_uniform", over(blocks, threads), threads, blocks, perRow, cols, cols%uniformWidth == 0, clock.At, id,
 		int64(k.Stream), below, out.At)
 }
 

@@ -2,6 +2,7 @@ package cuda
 
 import "nearfar/kernels"
 
+// gather moves four bytes an element, be they a number or an index.
 func (c *call) gather() {
 	x, id, out := c.in[0], c.in[1], c.out[0]
 	c.elements("gather", id.Desc.Elems(), width(x.Desc), x.At, id.At, out.At)

@@ -20,6 +20,9 @@ func tables(f func(n, b int, table, rows []int)) {
 }
 
 func gatherCases(g *gen) (cases []Case) {
+	for i, n := range sizes {
+		cases = append(cases, of(kernels.Gather{}, g.index(1<<30, n), g.index(n, sizes[(i*5+11)%len(sizes)])))
+	}
 	tables(func(n, b int, table, _ []int) {
 		x := g.normal(1, table...)
 		cases = append(cases, of(kernels.Gather{}, x, g.index(n, b)), of(kernels.Gather{}, x, ints(slices.Repeat([]int32{-1}, b)...)),

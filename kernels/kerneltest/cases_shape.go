@@ -22,7 +22,7 @@ func fillCases(*gen) (cases []Case) {
 	return cases
 }
 
-func randomCases(*gen) (cases []Case) {
+func randomCases(g *gen) (cases []Case) {
 	for i, s := range append(blocks(), []int{}, []int{300, 65}, []int{20_003}) {
 		clock := ints(int32(i*7919), -int32(i), int32(i*i), 0)
 		if i%3 == 0 {
@@ -33,6 +33,10 @@ func randomCases(*gen) (cases []Case) {
 				if d == kernels.Bernoulli || p == .3 {
 					r := kernels.Random{Distribution: d, P: p, Stream: philox.Name("dropout"), Shape: kernels.Of(kernels.Float64, s...)}
 					cases = append(cases, of(r, clock))
+					if len(s) == 2 {
+						r.Rows = true
+						cases = append(cases, of(r, clock, g.index(2*s[0], s[0])), of(r, clock, g.index(1<<31-1, s[0])))
+					}
 				}
 			}
 		}
