@@ -111,7 +111,7 @@ func (l *layout) instructions() {
 			continue
 		}
 		i := Instr{K: n.k, From: n.from}
-		i.FLOPs, i.Bytes = cost(n.k, descs(n.out), descs(n.in))
+		i.FLOPs, i.Bytes = Cost(n.k, descs(n.out), descs(n.in))
 		for _, v := range n.in {
 			i.In = append(i.In, l.buf(v))
 		}
@@ -135,7 +135,7 @@ func (l *layout) copyTo(id, from BufID, what string) {
 	if !d[0].Type.IsFloat() { // a Map makes real numbers
 		k = kernels.Reshape{Shape: d[0]}
 	}
-	f, b := cost(k, d, d)
+	f, b := Cost(k, d, d)
 	l.plan.Code = append(l.plan.Code, Instr{K: k, Out: []BufID{id}, In: []BufID{from}, InPlace: []int{-1}, FLOPs: f, Bytes: b, From: what})
 }
 
