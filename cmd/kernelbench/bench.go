@@ -49,7 +49,7 @@ func (b *bencher) at(ctx context.Context, threads int, picked []size) error {
 		return err
 	}
 	var note string
-	b.devices, note = openDevices(threads)
+	b.devices, note = openDevices(threads, b.variant)
 	if note != "" {
 		fmt.Fprintln(b.stderr, "kernelbench:", note)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,11 +22,17 @@ type ceilings struct {
 	threads int
 	flops   float64 // a second
 	memory  []bandwidth
+	caches  []cache
+}
+
+// cache is a level, and what all threads together have of it.
+type cache struct {
+	name string
+	size int64
 }
 
 // bandwidth is of buffers of a size, which all threads have together.
 type bandwidth struct {
-	level        string // where a buffer of this size is
 	size         int64
 	read, update float64 // bytes a second; an update reads and writes
 }
@@ -62,16 +69,17 @@ func measureCeilings(threads int, by func(timing) time.Duration) *ceilings {
 	c.flops = best(threads, by, func(int) int64 { return int64(ceiling.FMA(2e8)) })
 	l2, l3 := caches()
 	own := l2 * int64(threads) // each thread has an L2 of its own
-	all := make([]float32, 4*l3/4)
+	c.caches = []cache{{"L2", own}, {"L3", max(own, l3)}}
+	all := make([]float32, l3) // four times the L3
 	for i := range all {
 		all[i] = 1
 	}
 	memory := unsafe.Slice((*byte)(unsafe.Pointer(&all[0])), 4*len(all))
-	for _, b := range []bandwidth{{level: "L2", size: own / 2}, {level: "L3", size: max(l3/8, own*3/2)}, {level: "L3", size: l3 / 4}, {level: "L3", size: l3 / 2},
-		{level: "DRAM", size: 4 * l3}} {
-		if len(c.memory) > 0 && b.size <= c.memory[len(c.memory)-1].size {
+	for _, size := range []int64{own / 2, max(l3/8, own*3/2), l3 / 4, l3 / 2, l3, 2 * l3, 4 * l3} {
+		if len(c.memory) > 0 && size <= c.memory[len(c.memory)-1].size {
 			continue
 		}
+		b := bandwidth{size: size}
 		pass := func(f func([]byte)) func(int) int64 {
 			part := b.size / int64(threads) / ceiling.Block * ceiling.Block
 			repeats := max(1, (8<<20)/b.size)
@@ -118,10 +126,26 @@ func best(threads int, by func(timing) time.Duration, f func(thread int) int64) 
 	return rate
 }
 
-// level is the bandwidth of operands of a size: that of the smallest buffer which is as large, or of the largest.
-func (c *ceilings) level(size int64) bandwidth {
-	at, _ := slices.BinarySearchFunc(c.memory, size, func(b bandwidth, size int64) int { return cmp.Compare(b.size, size) })
-	return c.memory[min(at, len(c.memory)-1)]
+// level names the memory that operands of a size fit into.
+func (c *ceilings) level(size int64) string {
+	for _, m := range c.caches {
+		if size <= m.size {
+			return m.name
+		}
+	}
+	return "DRAM"
+}
+
+// at is the bandwidth of operands of a size: between those of the next smaller and the next larger buffer, by the logarithm of the size.
+func (c *ceilings) at(size int64) bandwidth {
+	next, _ := slices.BinarySearchFunc(c.memory, size, func(b bandwidth, size int64) int { return cmp.Compare(b.size, size) })
+	if next == 0 || next == len(c.memory) {
+		return c.memory[min(next, len(c.memory)-1)]
+	}
+	low, high := c.memory[next-1], c.memory[next]
+	part := math.Log(float64(size)/float64(low.size)) / math.Log(float64(high.size)/float64(low.size))
+	between := func(a, b float64) float64 { return a + part*(b-a) }
+	return bandwidth{size, between(low.read, high.read), between(low.update, high.update)}
 }
 
 // bound is the ceiling that a kernel meets first, and what part of it a rate is: the time that the ceiling allows over the time taken.
@@ -129,7 +153,7 @@ func (c *ceilings) bound(w work, seconds float64) (name string, share float64) {
 	if c == nil || seconds <= 0 {
 		return notMeasured, 0
 	}
-	b := c.level(w.reach)
+	b := c.at(w.reach)
 	rate, verb := b.read, "read"
 	if 4*w.written >= w.bytes {
 		rate, verb = b.update, "update"
@@ -138,7 +162,7 @@ func (c *ceilings) bound(w work, seconds float64) (name string, share float64) {
 	if compute >= memory {
 		return "FMA", compute / seconds
 	}
-	return fmt.Sprintf("%s %s", b.level, verb), memory / seconds
+	return c.level(w.reach) + " " + verb, memory / seconds
 }
 
 const notMeasured = "not measured"
@@ -154,7 +178,7 @@ func (c *ceilings) print(w io.Writer) error {
 	var s strings.Builder
 	fmt.Fprintf(&s, "ceilings, %d threads: FMA %.0f GF/s", c.threads, c.flops/1e9)
 	for _, b := range c.memory {
-		fmt.Fprintf(&s, "; %s %s read %.0f, update %.0f GB/s", b.level, megabytes(b.size), b.read/1e9, b.update/1e9)
+		fmt.Fprintf(&s, "; %s %s read %.0f, update %.0f GB/s", c.level(b.size), megabytes(b.size), b.read/1e9, b.update/1e9)
 	}
 	_, err := fmt.Fprintln(w, strings.Replace(s.String(), "1 threads", "1 thread", 1))
 	return err

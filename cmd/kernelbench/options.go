@@ -9,11 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	kernelset "nearfar/kernels/cpu"
 )
 
 // options are a command line's.
 type options struct {
-	run                               *regexp.Regexp
+	run, variant                      *regexp.Regexp
 	sizes                             []string
 	data                              string
 	batches, candidates, dims, thread []int
@@ -31,7 +33,8 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f := flag.NewFlagSet("kernelbench", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	run := f.String("run", "", "regular expression of the kernels' `NAMES`; empty: all")
-	names := f.String("sizes", "", "comma-separated sizes: tiny, embedded, 20k, 70k, 300k, 1m, or the data's name (default embedded,70k, or with -data that alone)")
+	variant := f.String("variant", "", "regular expression of the `VARIANTS`: generic, avx2, avx512, cuda; empty: all, with -torch the fastest")
+	names := f.String("sizes", "", "comma-separated sizes: tiny, embedded, 20k, 70k, 300k, 1m, or the data's name (default embedded,20k, or with -data that alone)")
 	f.StringVar(&o.data, "data", "", "`FOLDER` of a data set (yelp2018), as trainer -data has it")
 	batch := f.String("B", "2048", "rows of a batch, several by commas")
 	candidates := f.String("N", "2048", "candidates of a contrast, several by commas")
@@ -43,7 +46,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.json, "json", "", "write the result as a JSON array to `FILE`")
 	f.StringVar(&o.plot, "plot", "", "draw the shares of the ceilings as SVG in `FILE`")
 	f.StringVar(&o.dump, "dump", "", "write inputs and verified outputs, for peers, into `FOLDER`")
-	f.StringVar(&o.torch, "torch", "", "`PYTHON` with PyTorch, to time the same inputs in turn")
+	f.StringVar(&o.torch, "torch", "", "`PYTHON` with PyTorch, to time what it can on the same inputs in turn")
 	f.StringVar(&o.script, "peer", "docs/peers/torch_cpu.py", "the peer's script")
 	f.BoolVar(&o.compare, "compare", false, "compare two results of -json: kernelbench -compare A.json B.json")
 	if err := f.Parse(args); err != nil {
@@ -62,6 +65,12 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	var err error
 	if o.run, err = regexp.Compile(*run); err != nil {
 		return nil, misused("-run: %v", err)
+	}
+	if *variant == "" && o.torch != "" {
+		*variant = "^(" + kernelset.Best().Name() + "|cuda)$"
+	}
+	if o.variant, err = regexp.Compile(*variant); err != nil {
+		return nil, misused("-variant: %v", err)
 	}
 	for _, l := range []struct {
 		flag, text string
@@ -86,7 +95,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	case o.data != "":
 		o.sizes = []string{dataName(o.data)}
 	default:
-		o.sizes = []string{"embedded", "70k"}
+		o.sizes = []string{"embedded", "20k"}
 	}
 	return o, nil
 }
