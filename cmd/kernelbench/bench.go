@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"nearfar/engine"
@@ -19,7 +22,13 @@ func bench(ctx context.Context, o *options, stdout, stderr io.Writer) (err error
 		return err
 	}
 	b := &bencher{options: o, stdout: stdout, stderr: stderr}
-	defer func() { err = errors.Join(err, b.close()) }()
+	defer func() { err = errors.Join(err, b.closeDevices()) }()
+	if o.torch != "" && o.dump == "" {
+		if o.dump, err = os.MkdirTemp("", "kernelbench"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(o.dump)
+	}
 	for _, threads := range o.thread {
 		if err := b.at(ctx, threads, picked); err != nil {
 			return err
@@ -41,6 +50,7 @@ type bencher struct {
 	records        []record
 	failed         int // variants that are not what float64 says
 	evict          []float32
+	peers          []*peer
 }
 
 // at runs all sizes with so many threads.
@@ -56,6 +66,12 @@ func (b *bencher) at(ctx context.Context, threads int, picked []size) error {
 	for _, d := range b.devices {
 		if d.refuses != "" {
 			fmt.Fprintf(b.stderr, "kernelbench: %s is verified and not timed: %s\n", d.Name(), d.refuses)
+		}
+	}
+	if b.torch != "" {
+		var err error
+		if b.peers, err = startPeers(b.torch, b.script, threads); err != nil {
+			return err
 		}
 	}
 	b.top = nil
@@ -78,6 +94,9 @@ func (b *bencher) at(ctx context.Context, threads int, picked []size) error {
 					return fmt.Errorf("%s, %s: %w", p.name, p.size, err)
 				}
 			}
+			if err := b.whole(ctx, w, n, seen); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -95,10 +114,14 @@ func (o *options) sweep() (all []dimensions) {
 	return all
 }
 
-// problem verifies and times one problem on all devices.
+// problem verifies and times one problem on all devices, and on the peers that compute it.
 func (b *bencher) problem(ctx context.Context, p problem) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	about := specOf(p)
+	if b.torch != "" && about == nil {
+		return nil
 	}
 	in := p.in(newDraws(p.name + "|" + p.size))
 	if need := 3 * bytesIn(in); need > memory.GiB {
@@ -111,41 +134,32 @@ func (b *bencher) problem(ctx context.Context, p problem) (err error) {
 	if err != nil {
 		return err
 	}
-	var all []*contestant
+	m := &match{kernel: p.name, size: p.size, work: workOf(p, in), looked: v.String()}
+	defer func() { err = errors.Join(err, m.close()) }()
 	var shared *operands // of the processor's devices
-	var open []io.Closer
-	defer func() {
-		for _, c := range open {
-			err = errors.Join(err, c.Close())
-		}
-		debug.FreeOSMemory()
-	}()
+	var verified []tensor
 	for _, d := range b.devices {
 		o := shared
 		if o == nil || !d.host {
 			if o, err = place(d.Device, p, in); err != nil {
 				return err
 			}
-			open = append(open, closer(o.free))
+			m.closeLater(o.free)
 			if d.host {
 				shared = o
 			}
 		}
-		c := &contestant{device: "cpu", variant: d.variant, threads: d.threads, note: d.refuses, refuses: d.refuses != "" || b.dry}
-		if !d.host {
-			c.device, c.threads = d.Name(), 1
-		}
-		all = append(all, c)
+		c := m.enter(d)
 		code := o.plan.Code[0]
 		if !d.Offers(p.k, o.plan.Descs(code.Out), o.plan.Descs(code.In)) {
-			c.note, c.refuses = "not offered", true
+			c.note = "not offered"
 			continue
 		}
 		e, err := o.load(d.Device)
 		if err != nil {
 			return err
 		}
-		open = append([]io.Closer{e}, open...) // programs are closed before their memory
+		m.closeLater(e.Close)
 		if err := o.fill(); err != nil {
 			return err
 		}
@@ -156,29 +170,128 @@ func (b *bencher) problem(ctx context.Context, p problem) (err error) {
 		if err != nil {
 			return err
 		}
-		if wrong := v.check(out); wrong != nil {
-			c.note = "WRONG: " + wrong.Error()
-			b.failed++
-		} else {
-			c.verified = true
+		if c.judge(v.check(out)); c.verified {
+			verified = out
 		}
 		c.run = runOf(d, e)
 		if err := o.fill(); err != nil {
 			return err
 		}
 	}
-	w := workOf(p, in)
-	if err := measure(ctx, all, b.each, b.chill); err != nil {
-		return err
+	if about != nil {
+		if err := b.meetPeers(m, about, in, verified, v.check); err != nil {
+			return err
+		}
 	}
-	for _, c := range all {
+	return b.play(ctx, m)
+}
+
+// meetPeers writes a case for peers, where somebody wants it, and enters those that are there.
+func (b *bencher) meetPeers(m *match, about spec, in, out []tensor, check func(out []tensor) error) error {
+	if b.dump == "" {
+		return nil
+	}
+	folder, err := b.dumpCase(about, m.kernel, m.size, in)
+	if err == nil {
+		err = dumpTensors(folder, "out", out)
+	}
+	for _, p := range b.peers {
+		if err == nil {
+			m.all = append(m.all, p.contestant(folder, check))
+		}
+	}
+	return err
+}
+
+// play times a match and notes the result.
+func (b *bencher) play(ctx context.Context, m *match) error {
+	for _, c := range m.all {
+		if strings.HasPrefix(c.note, wrong) {
+			b.failed++
+		}
+	}
+	if !b.dry {
+		if err := measure(ctx, m.all, b.each, b.chill); err != nil {
+			return err
+		}
+	}
+	for _, c := range m.all {
 		top := b.top
 		if c.device != "cpu" {
 			top = nil
 		}
-		b.add(recordOf(c, p, w, v, top, b.clock))
+		b.add(recordOf(c, m, top, b.clock))
+	}
+	if len(b.peers) > 0 {
+		m.ratios(b.stdout, b.clock)
 	}
 	return nil
+}
+
+// A match is the contestants of one problem, and what is open for them.
+type match struct {
+	kernel, size string
+	work         work
+	looked       string // what verification looked at
+	all          []*contestant
+	open         []func() error
+}
+
+// enter adds a device to the match.
+func (m *match) enter(d device) *contestant {
+	c := &contestant{device: "cpu", variant: d.variant, threads: d.threads, note: d.refuses, refuses: d.refuses != ""}
+	if !d.host {
+		c.device = d.Name()
+	}
+	m.all = append(m.all, c)
+	return c
+}
+
+func (m *match) closeLater(f func() error) { m.open = append(m.open, f) }
+
+// close closes what is open, the last first: programs before their memory.
+func (m *match) close() error {
+	var errs []error
+	for _, f := range slices.Backward(m.open) {
+		errs = append(errs, f())
+	}
+	debug.FreeOSMemory()
+	return errors.Join(errs...)
+}
+
+const wrong = "WRONG: "
+
+// judge notes what verification has found.
+func (c *contestant) judge(err error) {
+	if c.verified = err == nil; !c.verified {
+		c.note = wrong + err.Error()
+	}
+}
+
+// ratios prints how many times as long the peers take as the fastest of ours.
+func (m *match) ratios(w io.Writer, clock string) {
+	var ours *contestant
+	for _, c := range m.all {
+		if c.device == "cpu" && len(c.warm) > 0 && (ours == nil || median(c.warm, clockOf(clock, c.threads)) < median(ours.warm, clockOf(clock, ours.threads))) {
+			ours = c
+		}
+	}
+	for _, c := range m.all {
+		if ours == nil || len(c.warm) == 0 || c.peer() == "" {
+			continue
+		}
+		by := clockOf(clock, c.threads)
+		of := func(q float64) float64 { return float64(quantile(c.warm, by, q)) / float64(quantile(ours.warm, by, q)) }
+		fmt.Fprintf(w, "  x%.2f of %s (best of each: x%.2f)  %s\n", of(.5), c.peer(), of(0), c.about)
+	}
+}
+
+// peer is the name of a contestant that is a peer.
+func (c *contestant) peer() string {
+	if strings.HasPrefix(c.device, "torch") {
+		return c.device + " " + c.variant
+	}
+	return ""
 }
 
 func (b *bencher) add(r record) {
@@ -187,10 +300,6 @@ func (b *bencher) add(r record) {
 	b.records = append(b.records, r)
 	b.table.add(r)
 }
-
-type closer func() error
-
-func (c closer) Close() error { return c() }
 
 func bytesIn(ts []tensor) (n int64) {
 	for _, t := range ts {
@@ -246,11 +355,12 @@ func (b *bencher) closeDevices() error {
 	for _, d := range b.devices {
 		errs = append(errs, d.Close())
 	}
-	b.devices = nil
+	for _, p := range b.peers {
+		errs = append(errs, p.close())
+	}
+	b.devices, b.peers = nil, nil
 	return errors.Join(errs...)
 }
-
-func (b *bencher) close() error { return b.closeDevices() }
 
 // commit is the one that the program was built of, where Go knows it.
 func commit() string {

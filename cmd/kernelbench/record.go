@@ -50,11 +50,10 @@ func number(v float64) *float64 {
 func milliseconds(d time.Duration) *float64 { return number(float64(d) / 1e6) }
 
 // recordOf is what there is to say of a contestant.
-func recordOf(c *contestant, p problem, w work, v *verification, top *ceilings, clock string) record {
-	r := record{Kernel: p.name, Variant: c.variant, Device: c.device, Size: p.size, Threads: c.threads, Verified: c.verified, Note: c.note, Ceiling: notMeasured}
-	if v != nil {
-		r.VerifiedRows = v.String()
-	}
+func recordOf(c *contestant, m *match, top *ceilings, clock string) record {
+	w := m.work
+	r := record{Kernel: m.kernel, Variant: c.variant, Device: c.device, Size: m.size, Threads: c.threads, Verified: c.verified, VerifiedRows: m.looked, Note: c.note,
+		Ceiling: notMeasured}
 	if len(c.warm) == 0 {
 		return r
 	}
@@ -65,6 +64,9 @@ func recordOf(c *contestant, p problem, w work, v *verification, top *ceilings, 
 	r.CPU, r.Wall = milliseconds(median(c.warm, cpuOf)/time.Duration(c.threads)), milliseconds(median(c.warm, wallOf))
 	r.Cold = milliseconds(median(c.cold, by))
 	r.GFlops, r.GBps = number(float64(w.flops)/float64(ms)), number(float64(w.bytes)/float64(ms))
+	if w == (work{}) { // of a whole step the parts are counted, not the sum
+		return r
+	}
 	name, share := top.bound(w, ms.Seconds())
 	r.Ceiling, r.Share = name, number(share)
 	return r
@@ -81,7 +83,7 @@ func clockOf(clock string, threads int) func(timing) time.Duration {
 // table prints records as they come, in columns that are wide enough for most.
 type table struct{ w io.Writer }
 
-const line = "%-27s %-22s %7s  %-8s %9s %6s %9s %6s %6s  %-11s %5s  %s\n"
+const line = "%-27s %-33s %7s  %-10s %9s %6s %9s %6s %6s  %-11s %5s  %s\n"
 
 func newTable(w io.Writer) table {
 	fmt.Fprintf(w, line, "kernel", "size", "threads", "variant", "ms", "spread", "cold ms", "GF/s", "GB/s", "ceiling", "share", "verified")

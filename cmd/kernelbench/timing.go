@@ -28,6 +28,7 @@ type contestant struct {
 	verified        bool
 	note            string // why it is not verified or not timed
 	refuses         bool   // to be timed
+	about           string // how it does it, of a peer
 
 	times      int // runs between two looks at the clock
 	warm, cold []timing
@@ -50,7 +51,7 @@ func measure(ctx context.Context, all []*contestant, each time.Duration, chill f
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	var timed []*contestant
 	for _, c := range all {
-		if c.refuses || !c.verified {
+		if c.refuses || !c.verified || c.run == nil {
 			continue
 		}
 		t, err := c.run(ctx, 1) // warm-up, and how many runs a look at the clock is worth

@@ -23,8 +23,8 @@ type part struct {
 	expect func(out []tensor) (*kerneltest.Expectation, error)
 }
 
-// patience is about how many elementary operations a reference may take: a second with the tolerance, which takes the reference several times.
-const patience = 2e7
+// patience is about how many elementary operations a reference may take: a tenth of a second with the tolerance, which takes the reference several times.
+const patience = 4e6
 
 // verify prepares a verification.
 func verify(p problem, in []tensor) (*verification, error) {
