@@ -344,6 +344,11 @@ func (b *bencher) finish() error {
 			return err
 		}
 	}
+	if b.plot != "" {
+		if err := writePlot(b.plot, b.records); err != nil {
+			return err
+		}
+	}
 	if b.failed > 0 {
 		return fmt.Errorf("%d variants are not what float64 says; they were not timed", b.failed)
 	}
