@@ -63,6 +63,9 @@ func (b *bencher) at(ctx context.Context, threads int, picked []size) error {
 	if note != "" {
 		fmt.Fprintln(b.stderr, "kernelbench:", note)
 	}
+	if len(b.devices) == 0 {
+		return misused("-variant %s: there is no device of that name in this build and on this machine", b.variant)
+	}
 	for _, d := range b.devices {
 		if d.refuses != "" {
 			fmt.Fprintf(b.stderr, "kernelbench: %s is verified and not timed: %s\n", d.Name(), d.refuses)
@@ -130,7 +133,7 @@ func (b *bencher) problem(ctx context.Context, p problem) (err error) {
 				float64(available)/memory.GiB)
 		}
 	}
-	v, err := verify(p, in)
+	v, err := verify(p, in, patience)
 	if err != nil {
 		return err
 	}

@@ -23,11 +23,11 @@ type part struct {
 	expect func(out []tensor) (*kerneltest.Expectation, error)
 }
 
-// patience is about how many elementary operations a reference may take: a tenth of a second with the tolerance, which takes the reference several times.
+// patience is about a tenth of a second with the tolerance, which takes the reference several times.
 const patience = 4e6
 
-// verify prepares a verification.
-func verify(p problem, in []tensor) (*verification, error) {
+// verify prepares a verification whose references take about so many elementary operations.
+func verify(p problem, in []tensor, patience float64) (*verification, error) {
 	out, err := p.k.Infer(descs(in))
 	if err != nil {
 		return nil, err
