@@ -67,6 +67,9 @@ func (b *bencher) at(ctx context.Context, threads int, picked []size) error {
 		return misused("-variant %s: there is no device of that name in this build and on this machine", b.variant)
 	}
 	for _, d := range b.devices {
+		if !d.host {
+			fmt.Fprintf(b.stdout, "%s: %s\n", d.variant, d.Name())
+		}
 		if d.refuses != "" {
 			fmt.Fprintf(b.stderr, "kernelbench: %s is verified and not timed: %s\n", d.Name(), d.refuses)
 		}
@@ -91,7 +94,7 @@ func (b *bencher) at(ctx context.Context, threads int, picked []size) error {
 		if err != nil {
 			return err
 		}
-		for _, n := range b.sweep() {
+		for _, n := range b.sweep(w.train.Items) {
 			for _, p := range selected(problems(w, n), b.run, seen) {
 				if err := b.problem(ctx, p); err != nil {
 					return fmt.Errorf("%s, %s: %w", p.name, p.size, err)
@@ -105,11 +108,14 @@ func (b *bencher) at(ctx context.Context, threads int, picked []size) error {
 	return nil
 }
 
-// sweep is every combination of the dimensions.
-func (o *options) sweep() (all []dimensions) {
+// sweep is every combination of the dimensions, for a size of so many items.
+func (o *options) sweep(items int) (all []dimensions) {
 	for _, d := range o.dims {
 		for _, batch := range o.batches {
 			for _, n := range o.candidates {
+				if n == 0 {
+					n = items
+				}
 				all = append(all, dimensions{batch, n, d})
 			}
 		}

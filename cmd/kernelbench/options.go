@@ -37,10 +37,10 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	names := f.String("sizes", "", "comma-separated sizes: tiny, embedded, 20k, 70k, 300k, 1m, or the data's name (default embedded,20k, or with -data that alone)")
 	f.StringVar(&o.data, "data", "", "`FOLDER` of a data set (yelp2018), as trainer -data has it")
 	batch := f.String("B", "2048", "rows of a batch, several by commas")
-	candidates := f.String("N", "2048", "candidates of a contrast, several by commas")
+	candidates := f.String("N", "2048", "candidates of a contrast, several by commas; 0: as many as the size has items")
 	dim := f.String("d", "64", "length of a row, several by commas")
 	threads := f.String("threads", "1", "threads of the processor, several by commas; 0: all")
-	f.DurationVar(&o.each, "time", 50*time.Millisecond, "how long each variant is timed, at least")
+	f.DurationVar(&o.each, "time", 20*time.Millisecond, "how long each variant is timed, at least")
 	f.StringVar(&o.clock, "clock", "wall", "what ms and the rates are of: wall, or cpu (steadier on a machine that others use)")
 	f.BoolVar(&o.dry, "verify", false, "verify only, time nothing")
 	f.StringVar(&o.json, "json", "", "write the result as a JSON array to `FILE`")
@@ -76,7 +76,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		flag, text string
 		least      int
 		to         *[]int
-	}{{"-B", *batch, 1, &o.batches}, {"-N", *candidates, 1, &o.candidates}, {"-d", *dim, 1, &o.dims}, {"-threads", *threads, 0, &o.thread}} {
+	}{{"-B", *batch, 1, &o.batches}, {"-N", *candidates, 0, &o.candidates}, {"-d", *dim, 1, &o.dims}, {"-threads", *threads, 0, &o.thread}} {
 		if *l.to, err = list(l.text, l.least); err != nil {
 			return nil, misused("%s %s: %v", l.flag, l.text, err)
 		}

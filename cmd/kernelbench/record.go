@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -83,7 +84,7 @@ func clockOf(clock string, threads int) func(timing) time.Duration {
 // table prints records as they come, in columns that are wide enough for most.
 type table struct{ w io.Writer }
 
-const line = "%-27s %-33s %7s  %-10s %9s %6s %9s %6s %6s  %-11s %5s  %s\n"
+const line = "%-27s %-33s %7s  %-19s %9s %6s %9s %6s %6s  %-11s %5s  %s\n"
 
 func newTable(w io.Writer) table {
 	fmt.Fprintf(w, line, "kernel", "size", "threads", "variant", "ms", "spread", "cold ms", "GF/s", "GB/s", "ceiling", "share", "verified")
@@ -95,12 +96,12 @@ func (t table) add(r record) {
 		r.ceiling(), percent(r.Share), r.state())
 }
 
-// label tells a variant in a table, by its device where that says more.
+// label tells a variant in a table. The GPU has its name in a line of its own.
 func (r record) label() string {
-	if r.Device == "cpu" {
-		return r.Variant
+	if version, ok := strings.CutPrefix(r.Device, "torch "); ok {
+		return "torch " + version + " " + r.Variant
 	}
-	return r.Device + " " + r.Variant
+	return r.Variant
 }
 
 // spread is half the distance of the quartiles, of the median.
@@ -120,12 +121,12 @@ func (r record) ceiling() string {
 
 func (r record) state() string {
 	switch {
-	case r.Note != "":
-		return r.Note
-	case !r.Verified:
-		return "NO"
+	case r.Verified && r.Note != "":
+		return r.VerifiedRows + "; not timed"
+	case r.Verified:
+		return r.VerifiedRows
 	}
-	return r.VerifiedRows
+	return r.Note
 }
 
 // figure has three digits.
