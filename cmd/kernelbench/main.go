@@ -2,7 +2,7 @@
 //
 //	kernelbench                              the embedded data and a synthetic graph, one thread
 //	kernelbench -run 'SpMM|Adam' -d 32,64    some kernels, a sweep
-//	kernelbench -data yelp2018 -N 2048,38048 on a data set, and a contrast with more candidates
+//	kernelbench -data yelp2018 -N 2048,0     on a data set; a contrast with all its items too
 //	kernelbench -json B.json -plot B.svg     for programs, for eyes
 //	kernelbench -compare A.json B.json       what has changed
 //	kernelbench -torch python3 -data DATA    against PyTorch on the same inputs

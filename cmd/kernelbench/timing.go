@@ -37,7 +37,7 @@ type contestant struct {
 // What a measurement takes: few runs of what is slow, many of what is quick.
 const (
 	shortest  = time.Millisecond // between two looks at the clock
-	leastRuns = 5
+	leastRuns = 9
 	leastSlow = 3 // of what takes longer than slow
 	slow      = 100 * time.Millisecond
 	mostRuns  = 200
