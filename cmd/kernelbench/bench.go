@@ -59,9 +59,13 @@ func (b *bencher) at(ctx context.Context, threads int, picked []size) error {
 		return err
 	}
 	var note string
-	b.devices, note = openDevices(threads, b.variant)
+	first := threads == b.thread[0] // a GPU has no sweep over threads
+	b.devices, note = openDevices(threads, b.variant, first)
 	if note != "" {
 		fmt.Fprintln(b.stderr, "kernelbench:", note)
+	}
+	if len(b.devices) == 0 && !first {
+		return nil
 	}
 	if len(b.devices) == 0 {
 		return misused("-variant %s: there is no device of that name in this build and on this machine", b.variant)

@@ -21,15 +21,15 @@ type device struct {
 	refuses string // why nothing is timed on it
 }
 
-// openDevices opens those devices of the build whose variant matches, the processor's with so many threads. A GPU that a build with the tag gpu cannot
-// open is said in note.
-func openDevices(threads int, variant *regexp.Regexp) (all []device, note string) {
+// openDevices opens those devices of the build whose variant matches, the processor's with so many threads, and perhaps a GPU. One that a build with the
+// tag gpu cannot open is said in note.
+func openDevices(threads int, variant *regexp.Regexp, withGPU bool) (all []device, note string) {
 	for _, s := range kernelset.Sets() {
 		if variant.MatchString(s.Name()) {
 			all = append(all, device{Device: cpu.New(threads, s), variant: s.Name(), threads: threads, host: true})
 		}
 	}
-	if !variant.MatchString("cuda") {
+	if !withGPU || !variant.MatchString("cuda") {
 		return all, ""
 	}
 	gpu, err := cuda.Open(cuda.Any)
