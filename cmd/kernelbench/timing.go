@@ -40,7 +40,8 @@ const (
 	leastRuns = 9
 	leastSlow = 3 // of what takes longer than slow
 	slow      = 100 * time.Millisecond
-	mostRuns  = 200
+	mostRuns  = 600
+	inTurn    = 3 // looks at the clock
 	coldRuns  = 3 // one of what is slow: it fills the caches many times over by itself
 )
 
@@ -60,22 +61,16 @@ func measure(ctx context.Context, all []*contestant, each time.Duration, chill f
 		c.times = int(max(1, shortest/max(t.wall, 1)))
 		timed = append(timed, c)
 	}
-	for round := 0; round < mostRuns; round++ {
-		busy := false
+	for busy := true; busy; {
+		busy = false
 		for _, c := range timed {
 			if c.done(each) {
 				continue
 			}
 			busy = true
-			t, err := c.run(ctx, c.times)
-			if err != nil {
+			if err := c.turn(ctx); err != nil {
 				return fmt.Errorf("%s %s: %w", c.device, c.variant, err)
 			}
-			n := time.Duration(c.times)
-			c.warm = append(c.warm, timing{t.wall / n, t.cpu / n})
-		}
-		if !busy {
-			break
 		}
 	}
 	for round := range coldRuns {
@@ -94,6 +89,26 @@ func measure(ctx context.Context, all []*contestant, each time.Duration, chill f
 	return nil
 }
 
+// turn looks at the clock a few times, behind a run that finds the caches as the one before has left them.
+func (c *contestant) turn(ctx context.Context) error {
+	looks := inTurn
+	if len(c.warm) > 0 && c.warm[0].wall > slow {
+		looks = 1 // it fills the caches by itself
+	} else if _, err := c.run(ctx, 1); err != nil {
+		return err
+	}
+	for range looks {
+		t, err := c.run(ctx, c.times)
+		if err != nil {
+			return err
+		}
+		n := time.Duration(c.times)
+		c.warm = append(c.warm, timing{t.wall / n, t.cpu / n})
+	}
+	return nil
+}
+
+// done tells whether a contestant has had its time.
 func (c *contestant) done(each time.Duration) bool {
 	var spent time.Duration
 	for _, t := range c.warm {
@@ -103,7 +118,7 @@ func (c *contestant) done(each time.Duration) bool {
 	if len(c.warm) > 0 && c.warm[0].wall > slow {
 		least = leastSlow
 	}
-	return len(c.warm) >= least && spent >= each
+	return len(c.warm) >= least && spent >= each || len(c.warm) >= mostRuns
 }
 
 func wallOf(t timing) time.Duration { return t.wall }
