@@ -153,16 +153,7 @@ func (o *operands) free() error {
 func runOf(d device, e engine.Exec) func(ctx context.Context, times int) (timing, error) {
 	profiler, ok := e.(engine.Profiler)
 	if d.host || !ok {
-		return func(ctx context.Context, times int) (timing, error) {
-			return clocked(func() error {
-				for range times {
-					if err := e.Run(ctx); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		}
+		return hostClocked(e.Run)
 	}
 	return func(ctx context.Context, times int) (t timing, err error) {
 		for range times {

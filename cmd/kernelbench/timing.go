@@ -20,6 +20,20 @@ func clocked(f func() error) (timing, error) {
 	return timing{time.Since(wall), processorTime() - cpu}, err
 }
 
+// hostClocked runs f by the host's clocks.
+func hostClocked(f func(context.Context) error) func(context.Context, int) (timing, error) {
+	return func(ctx context.Context, times int) (timing, error) {
+		return clocked(func() error {
+			for range times {
+				if err := f(ctx); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+}
+
 // A contestant is one variant of one kernel, ready to run, a peer's too.
 type contestant struct {
 	device, variant string
