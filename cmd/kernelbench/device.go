@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -111,8 +112,17 @@ func (o *operands) buffer(d engine.Device, b engine.Buf) (engine.BufID, error) {
 	return b.Root, nil
 }
 
-// fill writes the inputs, again where a run has written over them.
+// fill writes the inputs, again where a run has written over them, and what no result is over the outputs: a kernel that writes nothing must not be
+// taken for the one before it.
 func (o *operands) fill() error {
+	for i, id := range o.plan.Code[0].Out {
+		if o.plan.Code[0].InPlace[i] < 0 {
+			b := o.plan.Bufs[id]
+			if err := o.memory[b.Name].Write(0, bytes.Repeat([]byte{0xff}, int(b.Desc.Bytes()))); err != nil { // NaN, -1
+				return err
+			}
+		}
+	}
 	for i, t := range o.in {
 		if err := o.memory[o.names[i]].Write(0, bytesOf(t)); err != nil {
 			return err

@@ -184,6 +184,40 @@ func TestVerificationFindsMistakes(t *testing.T) {
 	}
 }
 
+// A kernel that writes nothing is not taken for the one before it, whose results lie in the same memory.
+func TestOutputsAreEmptied(t *testing.T) {
+	all, _ := openDevices(1, regexp.MustCompile("generic"), false)
+	defer all[0].Close()
+	for _, p := range tinyProblems(t) {
+		if p.inPlace > 0 {
+			continue
+		}
+		o, err := place(all[0].Device, p, p.in(newDraws(p.name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := o.load(all[0].Device)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(e.Run(t.Context()), o.fill()); err != nil {
+			t.Fatal(err)
+		}
+		out, err := o.results()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, x := range out {
+			if x.I32 != nil && x.I32[0] != -1 || x.F32 != nil && !math.IsNaN(float64(x.F32[0])) {
+				t.Errorf("%s: output %d has a result left", p.name, i)
+			}
+		}
+		if err := errors.Join(e.Close(), o.free()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func at(kernel, variant, device string, ms, half float64) record {
 	return record{Kernel: kernel, Variant: variant, Device: device, Size: "70k d=64", Threads: 1, MS: number(ms), Q1: number(ms - half), Q3: number(ms + half), Clock: "wall"}
 }

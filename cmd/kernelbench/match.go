@@ -20,7 +20,7 @@ type match struct {
 
 // enter adds a device to the match.
 func (m *match) enter(d device) *contestant {
-	c := &contestant{device: "cpu", variant: d.variant, threads: d.threads, note: d.refuses, refuses: d.refuses != ""}
+	c := &contestant{device: "cpu", variant: d.variant, threads: d.threads, note: d.refuses, refuses: d.refuses != "", gpu: !d.host}
 	if !d.host {
 		c.device = d.Name()
 	}
