@@ -11,7 +11,7 @@ import (
 // is new) against B's fastest that A does not have.
 func compare(w io.Writer, a, b []record) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "kernel\tsize\tthreads\tA\tms\tB\tms\tratio\tspread")
+	fmt.Fprintln(t, "kernel\tsize\tthreads\tA\tms\tB\tms\tratio\tof best\tspread")
 	var logs float64
 	var pairs, changed int
 	for _, x := range a {
@@ -31,7 +31,8 @@ func compare(w io.Writer, a, b []record) error {
 		if x.Clock != y.Clock {
 			return fmt.Errorf("-compare: %s was timed by the %s clock in A and the %s clock in B: repeat one of the two with the other's -clock", x.Kernel, x.Clock, y.Clock)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\tx%.2f\t%s\n", x.Kernel, x.Size, x.Threads, x.label(), figure(x.MS), y.label(), figure(y.MS), ratio, apart)
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\tx%.2f\t%s\t%s\n", x.Kernel, x.Size, x.Threads, x.label(), figure(x.MS), y.label(), figure(y.MS), ratio,
+			bestRatio(x, *y), apart)
 		logs += math.Log(ratio)
 		pairs++
 	}
@@ -86,4 +87,12 @@ func overlap(x, y record) bool {
 		return false
 	}
 	return *x.Q1 <= *y.Q3 && *y.Q1 <= *x.Q3
+}
+
+// bestRatio is that of the quickest runs, which a disturbance of one of the two leaves alone.
+func bestRatio(x, y record) string {
+	if x.Best == nil || y.Best == nil {
+		return "-"
+	}
+	return fmt.Sprintf("x%.2f", *x.Best / *y.Best)
 }
