@@ -1,6 +1,6 @@
 // Command kernelbench verifies and times every kernel, in every variant of every device of the build.
 //
-//	kernelbench                              the embedded data and a synthetic graph, one thread
+//	kernelbench                              on a synthetic graph of 20k nodes, one thread
 //	kernelbench -run 'SpMM|Adam' -d 32,64    some kernels, a sweep
 //	kernelbench -data yelp2018 -N 2048,0     on a data set; a contrast with all its items too
 //	kernelbench -json B.json -plot B.svg     for programs, for eyes

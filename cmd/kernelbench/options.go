@@ -34,7 +34,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.SetOutput(stderr)
 	run := f.String("run", "", "regular expression of the kernels' `NAMES`; empty: all")
 	variant := f.String("variant", "", "regular expression of the `VARIANTS`: generic, avx2, avx512, cuda; empty: all, with -torch the fastest")
-	names := f.String("sizes", "", "comma-separated sizes: tiny, embedded, 20k, 70k, 300k, 1m, or the data's name (default embedded,20k, or with -data that alone)")
+	names := f.String("sizes", "", "comma-separated sizes: tiny, embedded, 20k, 70k, 300k, 1m, or the data's name (default 20k, or with -data that)")
 	f.StringVar(&o.data, "data", "", "`FOLDER` of a data set (yelp2018), as trainer -data has it")
 	batch := f.String("B", "2048", "rows of a batch, several by commas")
 	candidates := f.String("N", "2048", "candidates of a contrast, several by commas; 0: as many as the size has items")
@@ -95,7 +95,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	case o.data != "":
 		o.sizes = []string{dataName(o.data)}
 	default:
-		o.sizes = []string{"embedded", "20k"}
+		o.sizes = []string{"20k"}
 	}
 	return o, nil
 }
