@@ -1,7 +1,9 @@
 # make        build bin/trainer
 # make test   what needs nothing but Go
 # make race   the same under the race detector
-# make bench  benchmarks, one after another
+# make bench  Go's benchmarks, one after another
+# make bench-kernels  every kernel: verified, timed, held against what the machine can do (docs/benchmarks.md)
+# make bench-torch DATA=yelp2018  against PyTorch on the same inputs; PYTHON=python3 has torch, THREADS=1, JSON=FILE
 # make lint   gofmt, go vet, staticcheck
 # make gen    the assembly of kernels/cpu from its generator
 # make ci     everything that must hold of a commit
@@ -16,7 +18,7 @@
 
 STATICCHECK := $(shell sed -n 's/^staticcheck=\([^ ]*\).*/\1/p' .ci/run)
 
-.PHONY: build test race bench lint gen ci clean gpu test-gpu test-on-gpu images cuda-toolkit
+.PHONY: build test race bench bench-kernels bench-torch lint gen ci clean gpu test-gpu test-on-gpu images cuda-toolkit
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
 
@@ -28,6 +30,17 @@ race:
 
 bench:
 	go test -run '^$$' -bench . -benchmem -p 1 ./...
+
+bench-kernels:
+	go run ./cmd/kernelbench $(BENCH)
+
+# Both programs are pinned to the same processors, and compute in turn.
+DATA ?=
+PYTHON ?= python3
+THREADS ?= 1
+bench-torch:
+	go build -o bin/ ./cmd/kernelbench
+	taskset -c 0-$$(($(THREADS) - 1)) bin/kernelbench -torch $(PYTHON) -threads $(THREADS) $(if $(DATA),-data $(DATA),-sizes 70k) -N 2048,0 $(if $(JSON),-json $(JSON)) $(BENCH)
 
 lint:
 	@files=$$(git ls-files '*.go' | xargs gofmt -l); [ -z "$$files" ] || { echo "gofmt would change: $$files"; exit 1; }

@@ -2,9 +2,10 @@ package engine
 
 import "nearfar/kernels"
 
-// cost estimates an instruction's floating-point operations and the bytes that it must move at least. Kernels whose work depends on the
-// data (SpMM) count what their operands could hold.
-func cost(k kernels.Kernel, out, in []kernels.Desc) (flops, bytes int64) {
+// Cost is an instruction's floating-point operations and the bytes that it must move at least: what explain prints and kernelbench divides by, so
+// that a rate says the same whatever the implementation does twice. Kernels whose work depends on the data (SpMM) count what their operands could
+// hold; optimisers and Put, that they write over their table.
+func Cost(k kernels.Kernel, out, in []kernels.Desc) (flops, bytes int64) {
 	for _, d := range append(append([]kernels.Desc{}, out...), in...) {
 		bytes += d.Bytes()
 	}
@@ -19,28 +20,47 @@ func cost(k kernels.Kernel, out, in []kernels.Desc) (flops, bytes int64) {
 	case kernels.MatMul:
 		b, r, c, inner := k.Sizes(in[0], in[1])
 		return 2 * int64(b) * int64(r) * int64(c) * int64(inner), bytes
-	case kernels.SpMM: // a row of X for every edge
+	case kernels.SpMM: // for every edge a row of X, a column and what weighs it; each row of the output once
 		edges, d, size := int64(in[3].Elems()), int64(in[0].Cols()), int64(in[0].Type.Size())
-		if k.Half { // X is read, and written at half the size
-			return 2 * edges * d, bytes + in[0].Bytes()/size*2 + edges*d*2
+		edge, rounded := d*size+int64(in[3].Type.Size()), int64(0)
+		if k.Half { // X is read, and written in 16 bits
+			edge -= d * (size - 2)
+			rounded = in[0].Bytes() + 2*int64(in[0].Elems())
 		}
-		return 2 * edges * d, bytes - in[0].Bytes() + edges*d*size
+		if k.Scaled {
+			edge += size
+		}
+		if k.Valued {
+			edge += size
+		}
+		return 2 * edges * d, edges*edge + rounded + out[0].Bytes()
 	case kernels.LogSumExp:
 		return 2 * pairs(in[0], in[1]), bytes
-	case kernels.LogSumExpGrad: // forms the logits twice, so that each output has one owner
-		return 8 * pairs(in[0], in[1]), bytes
-	case kernels.LogSumExpWithGrad:
+	case kernels.LogSumExpGrad, kernels.LogSumExpWithGrad: // the logits, dX and dY
 		return 6 * pairs(in[0], in[1]), bytes
 	case kernels.Adam:
 		return 12 * n, bytes
-	case kernels.Gather, kernels.ScatterAdd, kernels.Fill, kernels.Concat, kernels.Slice, kernels.Pad, kernels.Permute, kernels.Put:
-		if _, ok := k.(kernels.Gather); ok {
-			bytes -= in[0].Bytes() - out[0].Bytes()
-		}
+	case kernels.RowAdam: // the batch's rows of three tables, read and written
+		return 12 * int64(in[3].Elems()), bytes - tables(out, in) + 6*in[3].Bytes()
+	case kernels.RowAdagrad:
+		return 6 * int64(in[2].Elems()), bytes - tables(out, in) + 4*in[2].Bytes()
+	case kernels.Put:
+		return 0, in[1].Bytes()*2 + in[2].Bytes()
+	case kernels.Gather:
+		return 0, bytes - in[0].Bytes() + out[0].Bytes()
+	case kernels.ScatterAdd, kernels.Fill, kernels.Concat, kernels.Slice, kernels.Pad, kernels.Permute:
 		return 0, bytes
 	}
 	if len(in) > 0 {
 		n = max(n, int64(in[0].Elems()))
 	}
 	return 2 * n, bytes
+}
+
+// tables is the bytes of a row optimiser's outputs and of the inputs that they replace.
+func tables(out, in []kernels.Desc) (bytes int64) {
+	for i, d := range out {
+		bytes += d.Bytes() + in[i].Bytes()
+	}
+	return bytes
 }

@@ -115,7 +115,7 @@ func (l *layout) instructions() {
 			continue
 		}
 		i := Instr{K: n.k, From: n.from}
-		i.FLOPs, i.Bytes = cost(n.k, descs(n.out), edgesRead(n))
+		i.FLOPs, i.Bytes = Cost(n.k, descs(n.out), edgesRead(n))
 		for _, v := range n.in {
 			i.In = append(i.In, l.buf(v))
 		}
@@ -139,7 +139,7 @@ func (l *layout) copyTo(id, from BufID, what string) {
 	if !d[0].Type.IsFloat() { // a Map makes real numbers
 		k = kernels.Reshape{Shape: d[0]}
 	}
-	f, b := cost(k, d, d)
+	f, b := Cost(k, d, d)
 	l.plan.Code = append(l.plan.Code, Instr{K: k, Out: []BufID{id}, In: []BufID{from}, InPlace: []int{-1}, FLOPs: f, Bytes: b, From: what})
 }
 
