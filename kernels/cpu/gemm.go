@@ -17,7 +17,7 @@ func multiply[T float](s Set, c []T, cRow int, a []T, aRow, aCol int, b []T, bRo
 		return
 	}
 	if s.level >= avx2 && unsafe.Sizeof(T(0)) == 4 {
-		multiplyAVX2(as32(c), cRow, as32(a), aRow, aCol, as32(b), bRow, m, n, k)
+		multiplySIMD(s.level, as32(c), cRow, as32(a), aRow, aCol, as32(b), bRow, m, n, k)
 		return
 	}
 	multiplyPlain(c, cRow, a, aRow, aCol, b, bRow, m, n, k)

@@ -2,13 +2,13 @@ package cpu
 
 import "nearfar/kernels"
 
-// LogSumExp: lse_b = ln Σ_n e^(s_bn), streaming over tiles of 24 x 240 logits.
+// LogSumExp: lse_b = ln Σ_n e^(s_bn), streaming over tiles of 48 x 192 logits.
 //
-// 2·B·N·d FLOPs and about 25·B·N for the exponentials; reads Y once for each 24 rows of X, from the L2 cache where a group of
+// 2·B·N·d FLOPs and about 25·B·N for the exponentials; reads Y once for each 48 rows of X, from the L3 cache where a group of
 // columns fits it; never stores B x N. Where Bound is small e^s is summed as it is, else about the running maximum.
 
-// lseCols is the width of a group of columns: 34 tiles. Few rows against many columns still give work to every thread.
-const lseCols = 34 * logitCols
+// lseCols is the width of a group of columns: 42 tiles. Few rows against many columns still give work to every thread.
+const lseCols = 42 * logitCols
 
 func (c *call[T]) logSumExp(k kernels.LogSumExp) Work {
 	if k.Scale == 0 {
@@ -42,7 +42,7 @@ func (c *call[T]) logSumExp(k kernels.LogSumExp) Work {
 // sums forms the sums of rows i0..i1 over columns j0..j1.
 func (l *logits[T]) sums(to []runningSum, i0, i1, j0, j1 int) {
 	for b := i0; b < i1; b++ {
-		to[b] = emptySum
+		to[b] = l.noSum()
 	}
 	if i0 >= l.liveRows {
 		return
@@ -51,17 +51,15 @@ func (l *logits[T]) sums(to []runningSum, i0, i1, j0, j1 int) {
 	var e [logitTile]T
 	for j := j0; j < j1; j += logitCols {
 		end := min(j+logitCols, j1)
+		if l.unshifted() {
+			l.powers(e[:], i0, i1, j, end, to[i0:i1])
+			continue
+		}
 		l.tile(e[:], i0, i1, j, end)
 		for b := i0; b < i1; b++ {
 			r := e[(b-i0)*logitCols:][:end-j]
-			var s runningSum
-			if l.unshifted() {
-				s.sum = l.exponentials(r, j, 0)
-			} else {
-				top := l.settle(r, j)
-				s = runningSum{float64(top), exponentials(l.set, r, nil, 1, shiftFor(top))}
-			}
-			to[b].merge(s)
+			top := l.settle(r, j)
+			to[b].merge(runningSum{float64(top), exponentials(l.set, r, nil, 1, shiftFor(top))})
 		}
 	}
 }

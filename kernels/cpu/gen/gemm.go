@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -24,27 +26,30 @@ func six(base, stride Register, disp int) [6]Mem {
 	return rows
 }
 
-// gemm6x16 keeps a tile of C in 12 registers: 2 loads and 6 broadcasts feed 12 FMAs, which is what two FMA units can take.
-func gemm6x16() {
-	TEXT("gemm6x16", NOSPLIT, "func(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, cRow int)")
+// gemm keeps a tile of C in registers: six rows of some vectors. In AVX2 they are 2 wide, in 12 registers: 2 loads and 6 broadcasts feed 12 FMAs,
+// which is what two FMA units can take. In AVX-512 they are 4 wide, in 24: fewer loads for an FMA, and for 64 columns A is read once.
+func gemm(v vectors, wide int) {
+	cols := wide * v.lanes
+	name := fmt.Sprintf("gemm6x%d", cols)
+	TEXT(name, NOSPLIT, "func(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, cRow int)")
 	Pragma("noescape")
-	Doc("gemm6x16 adds A·B to C[6 x 16], A[6 x k], B[k x 16]; k > 0. Strides are in bytes; B and C are contiguous within a row.")
+	Doc(fmt.Sprintf("%s adds A·B to C[6 x %d], A[6 x k], B[k x %d]; k > 0. Strides are in bytes; B and C are contiguous within a row.", name, cols, cols))
 	k := Load(Param("k"), GP64())
 	a, aRow, aCol := Load(Param("a"), GP64()), Load(Param("aRow"), GP64()), Load(Param("aCol"), GP64())
 	b, bRow := Load(Param("b"), GP64()), Load(Param("bRow"), GP64())
 	aAt := six(a, aRow, 0)
-	acc, bv, av := ymms(12), ymms(2), ymms(2)
+	acc, bv, av := v.some(6*wide), v.some(wide), v.some(2)
 	for _, r := range acc {
-		VXORPS(r, r, r)
+		v.zero(r)
 	}
 	Label("loop")
-	for v, r := range bv {
-		VMOVUPS(Mem{Base: b, Disp: 32 * v}, r)
+	for j, r := range bv {
+		VMOVUPS(Mem{Base: b, Disp: v.bytes() * j}, r)
 	}
 	for i, m := range aAt {
 		VBROADCASTSS(m, av[i%2])
-		for v, r := range bv {
-			VFMADD231PS(av[i%2], r, acc[2*i+v])
+		for j, r := range bv {
+			VFMADD231PS(av[i%2], r, acc[wide*i+j])
 		}
 	}
 	ADDQ(aCol, a)
@@ -54,10 +59,10 @@ func gemm6x16() {
 	JNE(LabelRef("loop"))
 	c, cRow := Load(Param("c"), GP64()), Load(Param("cRow"), GP64())
 	for i, m := range six(c, cRow, 0) {
-		for v := range bv {
-			m.Disp = 32 * v
-			VADDPS(m, acc[2*i+v], acc[2*i+v])
-			VMOVUPS(acc[2*i+v], m)
+		for j := range bv {
+			m.Disp = v.bytes() * j
+			VADDPS(m, acc[wide*i+j], acc[wide*i+j])
+			VMOVUPS(acc[wide*i+j], m)
 		}
 	}
 	VZEROUPPER()
