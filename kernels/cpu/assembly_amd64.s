@@ -5,30 +5,41 @@
 #include "textflag.h"
 
 // func gemm6x16(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm6x16(SB), NOSPLIT, $0-64
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   aRow+16(FP), DX
-	MOVQ   aCol+24(FP), BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bRow+40(FP), DI
-	LEAQ   (DX)(DX*2), R8
-	ADDQ   CX, R8
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       aRow+16(FP), DX
+	MOVQ       aCol+24(FP), BX
+	MOVQ       b+32(FP), SI
+	MOVQ       bRow+40(FP), DI
+	LEAQ       (DX)(DX*2), R8
+	ADDQ       CX, R8
+	MOVQ       c+48(FP), R9
+	MOVQ       cRow+56(FP), R10
+	LEAQ       (R10)(R10*2), R11
+	ADDQ       R9, R11
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(R10*1)
+	PREFETCHT0 (R9)(R10*2)
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(R10*1)
+	PREFETCHT0 (R11)(R10*2)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
 
 loop:
+	PREFETCHT0   64(CX)
 	VMOVUPS      (SI), Y12
 	VMOVUPS      32(SI), Y13
 	VBROADCASTSS (CX), Y14
@@ -54,74 +65,99 @@ loop:
 	ADDQ         DI, SI
 	DECQ         AX
 	JNE          loop
-	MOVQ         c+48(FP), AX
-	MOVQ         cRow+56(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	ADDQ         AX, DX
-	VADDPS       (AX), Y0, Y0
-	VMOVUPS      Y0, (AX)
-	VADDPS       32(AX), Y1, Y1
-	VMOVUPS      Y1, 32(AX)
-	VADDPS       (AX)(CX*1), Y2, Y2
-	VMOVUPS      Y2, (AX)(CX*1)
-	VADDPS       32(AX)(CX*1), Y3, Y3
-	VMOVUPS      Y3, 32(AX)(CX*1)
-	VADDPS       (AX)(CX*2), Y4, Y4
-	VMOVUPS      Y4, (AX)(CX*2)
-	VADDPS       32(AX)(CX*2), Y5, Y5
-	VMOVUPS      Y5, 32(AX)(CX*2)
-	VADDPS       (DX), Y6, Y6
-	VMOVUPS      Y6, (DX)
-	VADDPS       32(DX), Y7, Y7
-	VMOVUPS      Y7, 32(DX)
-	VADDPS       (DX)(CX*1), Y8, Y8
-	VMOVUPS      Y8, (DX)(CX*1)
-	VADDPS       32(DX)(CX*1), Y9, Y9
-	VMOVUPS      Y9, 32(DX)(CX*1)
-	VADDPS       (DX)(CX*2), Y10, Y10
-	VMOVUPS      Y10, (DX)(CX*2)
-	VADDPS       32(DX)(CX*2), Y11, Y11
-	VMOVUPS      Y11, 32(DX)(CX*2)
+	VADDPS       (R9), Y0, Y0
+	VMOVUPS      Y0, (R9)
+	VADDPS       32(R9), Y1, Y1
+	VMOVUPS      Y1, 32(R9)
+	VADDPS       (R9)(R10*1), Y2, Y2
+	VMOVUPS      Y2, (R9)(R10*1)
+	VADDPS       32(R9)(R10*1), Y3, Y3
+	VMOVUPS      Y3, 32(R9)(R10*1)
+	VADDPS       (R9)(R10*2), Y4, Y4
+	VMOVUPS      Y4, (R9)(R10*2)
+	VADDPS       32(R9)(R10*2), Y5, Y5
+	VMOVUPS      Y5, 32(R9)(R10*2)
+	VADDPS       (R11), Y6, Y6
+	VMOVUPS      Y6, (R11)
+	VADDPS       32(R11), Y7, Y7
+	VMOVUPS      Y7, 32(R11)
+	VADDPS       (R11)(R10*1), Y8, Y8
+	VMOVUPS      Y8, (R11)(R10*1)
+	VADDPS       32(R11)(R10*1), Y9, Y9
+	VMOVUPS      Y9, 32(R11)(R10*1)
+	VADDPS       (R11)(R10*2), Y10, Y10
+	VMOVUPS      Y10, (R11)(R10*2)
+	VADDPS       32(R11)(R10*2), Y11, Y11
+	VMOVUPS      Y11, 32(R11)(R10*2)
 	VZEROUPPER
 	RET
 
 // func gemm6x64(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·gemm6x64(SB), NOSPLIT, $0-64
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), CX
-	MOVQ   aRow+16(FP), DX
-	MOVQ   aCol+24(FP), BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bRow+40(FP), DI
-	LEAQ   (DX)(DX*2), R8
-	ADDQ   CX, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       aRow+16(FP), DX
+	MOVQ       aCol+24(FP), BX
+	MOVQ       b+32(FP), SI
+	MOVQ       bRow+40(FP), DI
+	LEAQ       (DX)(DX*2), R8
+	ADDQ       CX, R8
+	MOVQ       c+48(FP), R9
+	MOVQ       cRow+56(FP), R10
+	LEAQ       (R10)(R10*2), R11
+	ADDQ       R9, R11
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 (R9)(R10*1)
+	PREFETCHT0 64(R9)(R10*1)
+	PREFETCHT0 128(R9)(R10*1)
+	PREFETCHT0 192(R9)(R10*1)
+	PREFETCHT0 (R9)(R10*2)
+	PREFETCHT0 64(R9)(R10*2)
+	PREFETCHT0 128(R9)(R10*2)
+	PREFETCHT0 192(R9)(R10*2)
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	PREFETCHT0 (R11)(R10*1)
+	PREFETCHT0 64(R11)(R10*1)
+	PREFETCHT0 128(R11)(R10*1)
+	PREFETCHT0 192(R11)(R10*1)
+	PREFETCHT0 (R11)(R10*2)
+	PREFETCHT0 64(R11)(R10*2)
+	PREFETCHT0 128(R11)(R10*2)
+	PREFETCHT0 192(R11)(R10*2)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	VPXORD     Z20, Z20, Z20
+	VPXORD     Z21, Z21, Z21
+	VPXORD     Z22, Z22, Z22
+	VPXORD     Z23, Z23, Z23
 
 loop:
+	PREFETCHT0   64(CX)
 	VMOVUPS      (SI), Z24
 	VMOVUPS      64(SI), Z25
 	VMOVUPS      128(SI), Z26
@@ -161,58 +197,54 @@ loop:
 	ADDQ         DI, SI
 	DECQ         AX
 	JNE          loop
-	MOVQ         c+48(FP), AX
-	MOVQ         cRow+56(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	ADDQ         AX, DX
-	VADDPS       (AX), Z0, Z0
-	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
-	VMOVUPS      Z1, 64(AX)
-	VADDPS       128(AX), Z2, Z2
-	VMOVUPS      Z2, 128(AX)
-	VADDPS       192(AX), Z3, Z3
-	VMOVUPS      Z3, 192(AX)
-	VADDPS       (AX)(CX*1), Z4, Z4
-	VMOVUPS      Z4, (AX)(CX*1)
-	VADDPS       64(AX)(CX*1), Z5, Z5
-	VMOVUPS      Z5, 64(AX)(CX*1)
-	VADDPS       128(AX)(CX*1), Z6, Z6
-	VMOVUPS      Z6, 128(AX)(CX*1)
-	VADDPS       192(AX)(CX*1), Z7, Z7
-	VMOVUPS      Z7, 192(AX)(CX*1)
-	VADDPS       (AX)(CX*2), Z8, Z8
-	VMOVUPS      Z8, (AX)(CX*2)
-	VADDPS       64(AX)(CX*2), Z9, Z9
-	VMOVUPS      Z9, 64(AX)(CX*2)
-	VADDPS       128(AX)(CX*2), Z10, Z10
-	VMOVUPS      Z10, 128(AX)(CX*2)
-	VADDPS       192(AX)(CX*2), Z11, Z11
-	VMOVUPS      Z11, 192(AX)(CX*2)
-	VADDPS       (DX), Z12, Z12
-	VMOVUPS      Z12, (DX)
-	VADDPS       64(DX), Z13, Z13
-	VMOVUPS      Z13, 64(DX)
-	VADDPS       128(DX), Z14, Z14
-	VMOVUPS      Z14, 128(DX)
-	VADDPS       192(DX), Z15, Z15
-	VMOVUPS      Z15, 192(DX)
-	VADDPS       (DX)(CX*1), Z16, Z16
-	VMOVUPS      Z16, (DX)(CX*1)
-	VADDPS       64(DX)(CX*1), Z17, Z17
-	VMOVUPS      Z17, 64(DX)(CX*1)
-	VADDPS       128(DX)(CX*1), Z18, Z18
-	VMOVUPS      Z18, 128(DX)(CX*1)
-	VADDPS       192(DX)(CX*1), Z19, Z19
-	VMOVUPS      Z19, 192(DX)(CX*1)
-	VADDPS       (DX)(CX*2), Z20, Z20
-	VMOVUPS      Z20, (DX)(CX*2)
-	VADDPS       64(DX)(CX*2), Z21, Z21
-	VMOVUPS      Z21, 64(DX)(CX*2)
-	VADDPS       128(DX)(CX*2), Z22, Z22
-	VMOVUPS      Z22, 128(DX)(CX*2)
-	VADDPS       192(DX)(CX*2), Z23, Z23
-	VMOVUPS      Z23, 192(DX)(CX*2)
+	VADDPS       (R9), Z0, Z0
+	VMOVUPS      Z0, (R9)
+	VADDPS       64(R9), Z1, Z1
+	VMOVUPS      Z1, 64(R9)
+	VADDPS       128(R9), Z2, Z2
+	VMOVUPS      Z2, 128(R9)
+	VADDPS       192(R9), Z3, Z3
+	VMOVUPS      Z3, 192(R9)
+	VADDPS       (R9)(R10*1), Z4, Z4
+	VMOVUPS      Z4, (R9)(R10*1)
+	VADDPS       64(R9)(R10*1), Z5, Z5
+	VMOVUPS      Z5, 64(R9)(R10*1)
+	VADDPS       128(R9)(R10*1), Z6, Z6
+	VMOVUPS      Z6, 128(R9)(R10*1)
+	VADDPS       192(R9)(R10*1), Z7, Z7
+	VMOVUPS      Z7, 192(R9)(R10*1)
+	VADDPS       (R9)(R10*2), Z8, Z8
+	VMOVUPS      Z8, (R9)(R10*2)
+	VADDPS       64(R9)(R10*2), Z9, Z9
+	VMOVUPS      Z9, 64(R9)(R10*2)
+	VADDPS       128(R9)(R10*2), Z10, Z10
+	VMOVUPS      Z10, 128(R9)(R10*2)
+	VADDPS       192(R9)(R10*2), Z11, Z11
+	VMOVUPS      Z11, 192(R9)(R10*2)
+	VADDPS       (R11), Z12, Z12
+	VMOVUPS      Z12, (R11)
+	VADDPS       64(R11), Z13, Z13
+	VMOVUPS      Z13, 64(R11)
+	VADDPS       128(R11), Z14, Z14
+	VMOVUPS      Z14, 128(R11)
+	VADDPS       192(R11), Z15, Z15
+	VMOVUPS      Z15, 192(R11)
+	VADDPS       (R11)(R10*1), Z16, Z16
+	VMOVUPS      Z16, (R11)(R10*1)
+	VADDPS       64(R11)(R10*1), Z17, Z17
+	VMOVUPS      Z17, 64(R11)(R10*1)
+	VADDPS       128(R11)(R10*1), Z18, Z18
+	VMOVUPS      Z18, 128(R11)(R10*1)
+	VADDPS       192(R11)(R10*1), Z19, Z19
+	VMOVUPS      Z19, 192(R11)(R10*1)
+	VADDPS       (R11)(R10*2), Z20, Z20
+	VMOVUPS      Z20, (R11)(R10*2)
+	VADDPS       64(R11)(R10*2), Z21, Z21
+	VMOVUPS      Z21, 64(R11)(R10*2)
+	VADDPS       128(R11)(R10*2), Z22, Z22
+	VMOVUPS      Z22, 128(R11)(R10*2)
+	VADDPS       192(R11)(R10*2), Z23, Z23
+	VMOVUPS      Z23, 192(R11)(R10*2)
 	VZEROUPPER
 	RET
 
@@ -425,7 +457,7 @@ DATA exp2Table8<>+220(SB)/4, $0xc2fc0000
 GLOBL exp2Table8<>(SB), RODATA|NOPTR, $224
 
 // func expTile6x16(k int, a *float32, b *float32, panels int, e *float32, eRow int, sums *float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·expTile6x16(SB), NOSPLIT, $0-56
 	MOVQ    k+0(FP), AX
 	MOVQ    a+8(FP), CX
@@ -443,20 +475,33 @@ TEXT ·expTile6x16(SB), NOSPLIT, $0-56
 	VMOVUPS Y14, 160(R8)
 
 panel:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	MOVQ   CX, R9
-	MOVQ   AX, R10
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+	MOVQ       CX, R9
+	MOVQ       AX, R10
+	MOVQ       SI, R11
+	PREFETCHT0 (R11)
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	ADDQ       DI, R11
 
 loop:
 	VMOVUPS      (DX), Y12
@@ -483,7 +528,7 @@ loop:
 	ADDQ         $0x00000040, DX
 	DECQ         R10
 	JNE          loop
-	MOVQ         SI, R9
+	MOVQ         SI, R11
 	VCMPPS       $0x05, exp2Table8<>+192(SB), Y0, Y14
 	VROUNDPS     $0x08, Y0, Y12
 	VSUBPS       Y12, Y0, Y0
@@ -497,7 +542,7 @@ loop:
 	VPSLLD       $0x17, Y12, Y12
 	VPADDD       Y12, Y13, Y0
 	VANDPS       Y14, Y0, Y0
-	VMOVUPS      Y0, (R9)
+	VMOVUPS      Y0, (R11)
 	VCMPPS       $0x05, exp2Table8<>+192(SB), Y1, Y14
 	VROUNDPS     $0x08, Y1, Y12
 	VSUBPS       Y12, Y1, Y1
@@ -511,11 +556,11 @@ loop:
 	VPSLLD       $0x17, Y12, Y12
 	VPADDD       Y12, Y13, Y1
 	VANDPS       Y14, Y1, Y1
-	VMOVUPS      Y1, 32(R9)
+	VMOVUPS      Y1, 32(R11)
 	VADDPS       Y0, Y1, Y0
 	VADDPS       (R8), Y0, Y0
 	VMOVUPS      Y0, (R8)
-	ADDQ         DI, R9
+	ADDQ         DI, R11
 	VCMPPS       $0x05, exp2Table8<>+192(SB), Y2, Y12
 	VROUNDPS     $0x08, Y2, Y0
 	VSUBPS       Y0, Y2, Y2
@@ -529,7 +574,7 @@ loop:
 	VPSLLD       $0x17, Y0, Y0
 	VPADDD       Y0, Y1, Y2
 	VANDPS       Y12, Y2, Y2
-	VMOVUPS      Y2, (R9)
+	VMOVUPS      Y2, (R11)
 	VCMPPS       $0x05, exp2Table8<>+192(SB), Y3, Y12
 	VROUNDPS     $0x08, Y3, Y0
 	VSUBPS       Y0, Y3, Y3
@@ -543,11 +588,11 @@ loop:
 	VPSLLD       $0x17, Y0, Y0
 	VPADDD       Y0, Y1, Y3
 	VANDPS       Y12, Y3, Y3
-	VMOVUPS      Y3, 32(R9)
+	VMOVUPS      Y3, 32(R11)
 	VADDPS       Y2, Y3, Y0
 	VADDPS       32(R8), Y0, Y0
 	VMOVUPS      Y0, 32(R8)
-	ADDQ         DI, R9
+	ADDQ         DI, R11
 	VCMPPS       $0x05, exp2Table8<>+192(SB), Y4, Y2
 	VROUNDPS     $0x08, Y4, Y0
 	VSUBPS       Y0, Y4, Y4
@@ -561,7 +606,7 @@ loop:
 	VPSLLD       $0x17, Y0, Y0
 	VPADDD       Y0, Y1, Y4
 	VANDPS       Y2, Y4, Y4
-	VMOVUPS      Y4, (R9)
+	VMOVUPS      Y4, (R11)
 	VCMPPS       $0x05, exp2Table8<>+192(SB), Y5, Y2
 	VROUNDPS     $0x08, Y5, Y0
 	VSUBPS       Y0, Y5, Y5
@@ -575,11 +620,11 @@ loop:
 	VPSLLD       $0x17, Y0, Y0
 	VPADDD       Y0, Y1, Y5
 	VANDPS       Y2, Y5, Y5
-	VMOVUPS      Y5, 32(R9)
+	VMOVUPS      Y5, 32(R11)
 	VADDPS       Y4, Y5, Y0
 	VADDPS       64(R8), Y0, Y0
 	VMOVUPS      Y0, 64(R8)
-	ADDQ         DI, R9
+	ADDQ         DI, R11
 	VCMPPS       $0x05, exp2Table8<>+192(SB), Y6, Y2
 	VROUNDPS     $0x08, Y6, Y0
 	VSUBPS       Y0, Y6, Y6
@@ -593,7 +638,7 @@ loop:
 	VPSLLD       $0x17, Y0, Y0
 	VPADDD       Y0, Y1, Y6
 	VANDPS       Y2, Y6, Y6
-	VMOVUPS      Y6, (R9)
+	VMOVUPS      Y6, (R11)
 	VCMPPS       $0x05, exp2Table8<>+192(SB), Y7, Y2
 	VROUNDPS     $0x08, Y7, Y0
 	VSUBPS       Y0, Y7, Y7
@@ -607,11 +652,11 @@ loop:
 	VPSLLD       $0x17, Y0, Y0
 	VPADDD       Y0, Y1, Y7
 	VANDPS       Y2, Y7, Y7
-	VMOVUPS      Y7, 32(R9)
+	VMOVUPS      Y7, 32(R11)
 	VADDPS       Y6, Y7, Y0
 	VADDPS       96(R8), Y0, Y0
 	VMOVUPS      Y0, 96(R8)
-	ADDQ         DI, R9
+	ADDQ         DI, R11
 	VCMPPS       $0x05, exp2Table8<>+192(SB), Y8, Y2
 	VROUNDPS     $0x08, Y8, Y0
 	VSUBPS       Y0, Y8, Y8
@@ -625,7 +670,7 @@ loop:
 	VPSLLD       $0x17, Y0, Y0
 	VPADDD       Y0, Y1, Y8
 	VANDPS       Y2, Y8, Y8
-	VMOVUPS      Y8, (R9)
+	VMOVUPS      Y8, (R11)
 	VCMPPS       $0x05, exp2Table8<>+192(SB), Y9, Y2
 	VROUNDPS     $0x08, Y9, Y0
 	VSUBPS       Y0, Y9, Y9
@@ -639,11 +684,11 @@ loop:
 	VPSLLD       $0x17, Y0, Y0
 	VPADDD       Y0, Y1, Y9
 	VANDPS       Y2, Y9, Y9
-	VMOVUPS      Y9, 32(R9)
+	VMOVUPS      Y9, 32(R11)
 	VADDPS       Y8, Y9, Y0
 	VADDPS       128(R8), Y0, Y0
 	VMOVUPS      Y0, 128(R8)
-	ADDQ         DI, R9
+	ADDQ         DI, R11
 	VCMPPS       $0x05, exp2Table8<>+192(SB), Y10, Y2
 	VROUNDPS     $0x08, Y10, Y0
 	VSUBPS       Y0, Y10, Y10
@@ -657,7 +702,7 @@ loop:
 	VPSLLD       $0x17, Y0, Y0
 	VPADDD       Y0, Y1, Y10
 	VANDPS       Y2, Y10, Y10
-	VMOVUPS      Y10, (R9)
+	VMOVUPS      Y10, (R11)
 	VCMPPS       $0x05, exp2Table8<>+192(SB), Y11, Y2
 	VROUNDPS     $0x08, Y11, Y0
 	VSUBPS       Y0, Y11, Y11
@@ -671,11 +716,11 @@ loop:
 	VPSLLD       $0x17, Y0, Y0
 	VPADDD       Y0, Y1, Y11
 	VANDPS       Y2, Y11, Y11
-	VMOVUPS      Y11, 32(R9)
+	VMOVUPS      Y11, 32(R11)
 	VADDPS       Y10, Y11, Y0
 	VADDPS       160(R8), Y0, Y0
 	VMOVUPS      Y0, 160(R8)
-	ADDQ         DI, R9
+	ADDQ         DI, R11
 	ADDQ         $0x00000040, SI
 	DECQ         BX
 	JNE          panel
@@ -845,7 +890,7 @@ DATA exp2Table16<>+444(SB)/4, $0xc2fc0000
 GLOBL exp2Table16<>(SB), RODATA|NOPTR, $448
 
 // func expTile12x32(k int, a *float32, b *float32, panels int, e *float32, eRow int, sums *float32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·expTile12x32(SB), NOSPLIT, $0-56
 	MOVQ    k+0(FP), AX
 	MOVQ    a+8(FP), CX
@@ -869,32 +914,69 @@ TEXT ·expTile12x32(SB), NOSPLIT, $0-56
 	VMOVUPS Z26, 704(R8)
 
 panel:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	MOVQ   CX, R9
-	MOVQ   AX, R10
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	VPXORD     Z20, Z20, Z20
+	VPXORD     Z21, Z21, Z21
+	VPXORD     Z22, Z22, Z22
+	VPXORD     Z23, Z23, Z23
+	MOVQ       CX, R9
+	MOVQ       AX, R10
+	MOVQ       SI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       DI, R11
 
 loop:
 	VMOVUPS       (DX), Z24
@@ -939,7 +1021,7 @@ loop:
 	ADDQ          $0x00000080, DX
 	DECQ          R10
 	JNE           loop
-	MOVQ          SI, R9
+	MOVQ          SI, R11
 	VRNDSCALEPS   $0x00, Z0, Z24
 	VREDUCEPS     $0x00, Z0, Z0
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -949,7 +1031,7 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z0, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z0, Z25
 	VSCALEFPS     Z24, Z25, Z0
-	VMOVUPS       Z0, (R9)
+	VMOVUPS       Z0, (R11)
 	VRNDSCALEPS   $0x00, Z1, Z24
 	VREDUCEPS     $0x00, Z1, Z1
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -959,11 +1041,11 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z1, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z1, Z25
 	VSCALEFPS     Z24, Z25, Z1
-	VMOVUPS       Z1, 64(R9)
+	VMOVUPS       Z1, 64(R11)
 	VADDPS        Z0, Z1, Z24
 	VADDPS        (R8), Z24, Z24
 	VMOVUPS       Z24, (R8)
-	ADDQ          DI, R9
+	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z2, Z24
 	VREDUCEPS     $0x00, Z2, Z2
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -973,7 +1055,7 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z2, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z2, Z25
 	VSCALEFPS     Z24, Z25, Z2
-	VMOVUPS       Z2, (R9)
+	VMOVUPS       Z2, (R11)
 	VRNDSCALEPS   $0x00, Z3, Z24
 	VREDUCEPS     $0x00, Z3, Z3
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -983,11 +1065,11 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z3, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z3, Z25
 	VSCALEFPS     Z24, Z25, Z3
-	VMOVUPS       Z3, 64(R9)
+	VMOVUPS       Z3, 64(R11)
 	VADDPS        Z2, Z3, Z24
 	VADDPS        64(R8), Z24, Z24
 	VMOVUPS       Z24, 64(R8)
-	ADDQ          DI, R9
+	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z4, Z24
 	VREDUCEPS     $0x00, Z4, Z4
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -997,7 +1079,7 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z4, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z4, Z25
 	VSCALEFPS     Z24, Z25, Z4
-	VMOVUPS       Z4, (R9)
+	VMOVUPS       Z4, (R11)
 	VRNDSCALEPS   $0x00, Z5, Z24
 	VREDUCEPS     $0x00, Z5, Z5
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1007,11 +1089,11 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z5, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z5, Z25
 	VSCALEFPS     Z24, Z25, Z5
-	VMOVUPS       Z5, 64(R9)
+	VMOVUPS       Z5, 64(R11)
 	VADDPS        Z4, Z5, Z24
 	VADDPS        128(R8), Z24, Z24
 	VMOVUPS       Z24, 128(R8)
-	ADDQ          DI, R9
+	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z6, Z24
 	VREDUCEPS     $0x00, Z6, Z6
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1021,7 +1103,7 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z6, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z6, Z25
 	VSCALEFPS     Z24, Z25, Z6
-	VMOVUPS       Z6, (R9)
+	VMOVUPS       Z6, (R11)
 	VRNDSCALEPS   $0x00, Z7, Z24
 	VREDUCEPS     $0x00, Z7, Z7
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1031,11 +1113,11 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z7, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z7, Z25
 	VSCALEFPS     Z24, Z25, Z7
-	VMOVUPS       Z7, 64(R9)
+	VMOVUPS       Z7, 64(R11)
 	VADDPS        Z6, Z7, Z24
 	VADDPS        192(R8), Z24, Z24
 	VMOVUPS       Z24, 192(R8)
-	ADDQ          DI, R9
+	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z8, Z24
 	VREDUCEPS     $0x00, Z8, Z8
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1045,7 +1127,7 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z8, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z8, Z25
 	VSCALEFPS     Z24, Z25, Z8
-	VMOVUPS       Z8, (R9)
+	VMOVUPS       Z8, (R11)
 	VRNDSCALEPS   $0x00, Z9, Z24
 	VREDUCEPS     $0x00, Z9, Z9
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1055,11 +1137,11 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z9, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z9, Z25
 	VSCALEFPS     Z24, Z25, Z9
-	VMOVUPS       Z9, 64(R9)
+	VMOVUPS       Z9, 64(R11)
 	VADDPS        Z8, Z9, Z24
 	VADDPS        256(R8), Z24, Z24
 	VMOVUPS       Z24, 256(R8)
-	ADDQ          DI, R9
+	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z10, Z24
 	VREDUCEPS     $0x00, Z10, Z10
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1069,7 +1151,7 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z10, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z10, Z25
 	VSCALEFPS     Z24, Z25, Z10
-	VMOVUPS       Z10, (R9)
+	VMOVUPS       Z10, (R11)
 	VRNDSCALEPS   $0x00, Z11, Z24
 	VREDUCEPS     $0x00, Z11, Z11
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1079,11 +1161,11 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z11, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z11, Z25
 	VSCALEFPS     Z24, Z25, Z11
-	VMOVUPS       Z11, 64(R9)
+	VMOVUPS       Z11, 64(R11)
 	VADDPS        Z10, Z11, Z24
 	VADDPS        320(R8), Z24, Z24
 	VMOVUPS       Z24, 320(R8)
-	ADDQ          DI, R9
+	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z12, Z24
 	VREDUCEPS     $0x00, Z12, Z12
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1093,7 +1175,7 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z12, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z12, Z25
 	VSCALEFPS     Z24, Z25, Z12
-	VMOVUPS       Z12, (R9)
+	VMOVUPS       Z12, (R11)
 	VRNDSCALEPS   $0x00, Z13, Z24
 	VREDUCEPS     $0x00, Z13, Z13
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1103,11 +1185,11 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z13, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z13, Z25
 	VSCALEFPS     Z24, Z25, Z13
-	VMOVUPS       Z13, 64(R9)
+	VMOVUPS       Z13, 64(R11)
 	VADDPS        Z12, Z13, Z24
 	VADDPS        384(R8), Z24, Z24
 	VMOVUPS       Z24, 384(R8)
-	ADDQ          DI, R9
+	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z14, Z24
 	VREDUCEPS     $0x00, Z14, Z14
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1117,7 +1199,7 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z14, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z14, Z25
 	VSCALEFPS     Z24, Z25, Z14
-	VMOVUPS       Z14, (R9)
+	VMOVUPS       Z14, (R11)
 	VRNDSCALEPS   $0x00, Z15, Z24
 	VREDUCEPS     $0x00, Z15, Z15
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1127,11 +1209,11 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z15, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z15, Z25
 	VSCALEFPS     Z24, Z25, Z15
-	VMOVUPS       Z15, 64(R9)
+	VMOVUPS       Z15, 64(R11)
 	VADDPS        Z14, Z15, Z24
 	VADDPS        448(R8), Z24, Z24
 	VMOVUPS       Z24, 448(R8)
-	ADDQ          DI, R9
+	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z16, Z24
 	VREDUCEPS     $0x00, Z16, Z16
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1141,7 +1223,7 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z16, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z16, Z25
 	VSCALEFPS     Z24, Z25, Z16
-	VMOVUPS       Z16, (R9)
+	VMOVUPS       Z16, (R11)
 	VRNDSCALEPS   $0x00, Z17, Z24
 	VREDUCEPS     $0x00, Z17, Z17
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1151,11 +1233,11 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z17, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z17, Z25
 	VSCALEFPS     Z24, Z25, Z17
-	VMOVUPS       Z17, 64(R9)
+	VMOVUPS       Z17, 64(R11)
 	VADDPS        Z16, Z17, Z24
 	VADDPS        512(R8), Z24, Z24
 	VMOVUPS       Z24, 512(R8)
-	ADDQ          DI, R9
+	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z18, Z24
 	VREDUCEPS     $0x00, Z18, Z18
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1165,7 +1247,7 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z18, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z18, Z25
 	VSCALEFPS     Z24, Z25, Z18
-	VMOVUPS       Z18, (R9)
+	VMOVUPS       Z18, (R11)
 	VRNDSCALEPS   $0x00, Z19, Z24
 	VREDUCEPS     $0x00, Z19, Z19
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1175,11 +1257,11 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z19, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z19, Z25
 	VSCALEFPS     Z24, Z25, Z19
-	VMOVUPS       Z19, 64(R9)
+	VMOVUPS       Z19, 64(R11)
 	VADDPS        Z18, Z19, Z24
 	VADDPS        576(R8), Z24, Z24
 	VMOVUPS       Z24, 576(R8)
-	ADDQ          DI, R9
+	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z20, Z24
 	VREDUCEPS     $0x00, Z20, Z20
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1189,7 +1271,7 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z20, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z20, Z25
 	VSCALEFPS     Z24, Z25, Z20
-	VMOVUPS       Z20, (R9)
+	VMOVUPS       Z20, (R11)
 	VRNDSCALEPS   $0x00, Z21, Z24
 	VREDUCEPS     $0x00, Z21, Z21
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1199,11 +1281,11 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z21, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z21, Z25
 	VSCALEFPS     Z24, Z25, Z21
-	VMOVUPS       Z21, 64(R9)
+	VMOVUPS       Z21, 64(R11)
 	VADDPS        Z20, Z21, Z24
 	VADDPS        640(R8), Z24, Z24
 	VMOVUPS       Z24, 640(R8)
-	ADDQ          DI, R9
+	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z22, Z24
 	VREDUCEPS     $0x00, Z22, Z22
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1213,7 +1295,7 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z22, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z22, Z25
 	VSCALEFPS     Z24, Z25, Z22
-	VMOVUPS       Z22, (R9)
+	VMOVUPS       Z22, (R11)
 	VRNDSCALEPS   $0x00, Z23, Z24
 	VREDUCEPS     $0x00, Z23, Z23
 	VMOVUPS       exp2Table16<>+320(SB), Z25
@@ -1223,11 +1305,11 @@ loop:
 	VFMADD213PS   exp2Table16<>+64(SB), Z23, Z25
 	VFMADD213PS   exp2Table16<>+0(SB), Z23, Z25
 	VSCALEFPS     Z24, Z25, Z23
-	VMOVUPS       Z23, 64(R9)
+	VMOVUPS       Z23, 64(R11)
 	VADDPS        Z22, Z23, Z24
 	VADDPS        704(R8), Z24, Z24
 	VMOVUPS       Z24, 704(R8)
-	ADDQ          DI, R9
+	ADDQ          DI, R11
 	ADDQ          $0x00000080, SI
 	DECQ          BX
 	JNE           panel

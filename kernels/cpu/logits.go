@@ -281,11 +281,11 @@ func (l *logits[T]) noSum() runningSum {
 
 // merge adds another sum.
 func (r *runningSum) merge(s runningSum) {
-	top := max(r.top, s.top)
-	if math.IsInf(top, -1) {
-		r.sum += s.sum // 0, or NaN
+	if r.top == s.top {
+		r.sum += s.sum
 		return
 	}
+	top := max(r.top, s.top)
 	r.sum = r.sum*math.Exp(r.top-top) + s.sum*math.Exp(s.top-top)
 	r.top = top
 }

@@ -47,6 +47,13 @@ func expTile(v vectors, rows int) {
 	ak, n, to := GP64(), GP64(), GP64()
 	MOVQ(a, ak)
 	MOVQ(k, n)
+	MOVQ(e, to)
+	for range rows { // by the time it is written, it is here
+		for at := 0; at < 4*cols; at += 64 {
+			PREFETCHT0(Mem{Base: to, Disp: at})
+		}
+		ADDQ(eRow, to)
+	}
 	Label("loop")
 	for j, r := range bv {
 		VMOVUPS(Mem{Base: b, Disp: v.bytes() * j}, r)

@@ -38,11 +38,19 @@ func gemm(v vectors, wide int) {
 	a, aRow, aCol := Load(Param("a"), GP64()), Load(Param("aRow"), GP64()), Load(Param("aCol"), GP64())
 	b, bRow := Load(Param("b"), GP64()), Load(Param("bRow"), GP64())
 	aAt := six(a, aRow, 0)
+	c, cRow := Load(Param("c"), GP64()), Load(Param("cRow"), GP64())
+	cAt := six(c, cRow, 0)
+	for _, m := range cAt { // by the time they are added to, they are here
+		for m.Disp = 0; m.Disp < 4*cols; m.Disp += 64 {
+			PREFETCHT0(m)
+		}
+	}
 	acc, bv, av := v.some(6*wide), v.some(wide), v.some(2)
 	for _, r := range acc {
 		v.zero(r)
 	}
 	Label("loop")
+	PREFETCHT0(Mem{Base: a, Disp: 64}) // of a transposed A: what the tile after the next reads
 	for j, r := range bv {
 		VMOVUPS(Mem{Base: b, Disp: v.bytes() * j}, r)
 	}
@@ -57,8 +65,7 @@ func gemm(v vectors, wide int) {
 	ADDQ(bRow, b)
 	DECQ(k)
 	JNE(LabelRef("loop"))
-	c, cRow := Load(Param("c"), GP64()), Load(Param("cRow"), GP64())
-	for i, m := range six(c, cRow, 0) {
+	for i, m := range cAt {
 		for j := range bv {
 			m.Disp = v.bytes() * j
 			VADDPS(m, acc[wide*i+j], acc[wide*i+j])
