@@ -219,14 +219,36 @@ func (l *onePass[T]) total(lo, hi int) {
 	if l.dbias != nil {
 		clear(l.dbias[lo:hi])
 	}
-	hi = min(hi, l.liveCols)
-	for n := range l.groups {
-		if i, end := l.part(n); i == end || lo >= hi {
+	if hi = min(hi, l.liveCols); lo >= hi {
+		return
+	}
+	var dy, dbias [lseGroups][]T
+	n := 0
+	for i := range l.groups {
+		if beg, end := l.part(i); beg == end {
 			continue
 		}
-		addTo(l.dy[lo*l.d:hi*l.d], l.groups[n].dy[lo*l.d:hi*l.d])
+		dy[n] = l.groups[i].dy[lo*l.d : hi*l.d]
 		if l.dbias != nil {
-			addTo(l.dbias[lo:hi], l.groups[n].dbias[lo:hi])
+			dbias[n] = l.groups[i].dbias[lo:hi]
 		}
+		n++
+	}
+	addAll(l.dy[lo*l.d:hi*l.d], dy[:n])
+	if l.dbias != nil {
+		addAll(l.dbias[lo:hi], dbias[:n])
+	}
+}
+
+// addAll adds xs to y in their order, four at a time: y is read and written less.
+func addAll[T float](y []T, xs [][]T) {
+	for ; len(xs) >= 4; xs = xs[4:] {
+		a, b, c, d := xs[0][:len(y)], xs[1][:len(y)], xs[2][:len(y)], xs[3][:len(y)]
+		for i, v := range y {
+			y[i] = v + a[i] + b[i] + c[i] + d[i]
+		}
+	}
+	for _, x := range xs {
+		addTo(y, x)
 	}
 }
