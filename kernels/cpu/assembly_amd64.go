@@ -4,6 +4,11 @@
 
 package cpu
 
+// gemm1x64 adds A·B to C[1 x 64], A[1 x k], B[k x 64]; k > 0. Strides are in bytes; B and C are contiguous within a row.
+//
+//go:noescape
+func gemm1x64(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int)
+
 // gemm6x16 adds A·B to C[6 x 16], A[6 x k], B[k x 16]; k > 0. Strides are in bytes; B and C are contiguous within a row.
 //
 //go:noescape

@@ -4,6 +4,72 @@
 
 #include "textflag.h"
 
+// func gemm1x64(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm1x64(SB), NOSPLIT, $0-64
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       aRow+16(FP), DX
+	MOVQ       aCol+24(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       bRow+40(FP), SI
+	MOVQ       c+48(FP), DI
+	MOVQ       cRow+56(FP), R8
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 128(DI)
+	PREFETCHT0 192(DI)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+
+loop:
+	PREFETCHT0   64(CX)
+	VMOVUPS      (BX), Y8
+	VMOVUPS      32(BX), Y9
+	VMOVUPS      64(BX), Y10
+	VMOVUPS      96(BX), Y11
+	VMOVUPS      128(BX), Y12
+	VMOVUPS      160(BX), Y13
+	VMOVUPS      192(BX), Y14
+	VMOVUPS      224(BX), Y15
+	VBROADCASTSS (CX), Y16
+	VFMADD231PS  Y16, Y8, Y0
+	VFMADD231PS  Y16, Y9, Y1
+	VFMADD231PS  Y16, Y10, Y2
+	VFMADD231PS  Y16, Y11, Y3
+	VFMADD231PS  Y16, Y12, Y4
+	VFMADD231PS  Y16, Y13, Y5
+	VFMADD231PS  Y16, Y14, Y6
+	VFMADD231PS  Y16, Y15, Y7
+	ADDQ         DX, CX
+	ADDQ         SI, BX
+	DECQ         AX
+	JNE          loop
+	VADDPS       (DI), Y0, Y0
+	VMOVUPS      Y0, (DI)
+	VADDPS       32(DI), Y1, Y1
+	VMOVUPS      Y1, 32(DI)
+	VADDPS       64(DI), Y2, Y2
+	VMOVUPS      Y2, 64(DI)
+	VADDPS       96(DI), Y3, Y3
+	VMOVUPS      Y3, 96(DI)
+	VADDPS       128(DI), Y4, Y4
+	VMOVUPS      Y4, 128(DI)
+	VADDPS       160(DI), Y5, Y5
+	VMOVUPS      Y5, 160(DI)
+	VADDPS       192(DI), Y6, Y6
+	VMOVUPS      Y6, 192(DI)
+	VADDPS       224(DI), Y7, Y7
+	VMOVUPS      Y7, 224(DI)
+	VZEROUPPER
+	RET
+
 // func gemm6x16(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm6x16(SB), NOSPLIT, $0-64

@@ -27,9 +27,22 @@ const (
 	tileDepth = 256
 )
 
-// multiplySIMD is multiply by gemm6x64, where the set has it, and gemm6x16. The last rows and columns are computed in a tile that is moved back
+// multiplySIMD is multiply by gemm6x64, where the set has it, and gemm6x16; by gemm1x64 where there are fewer rows. The last rows and columns are computed in a tile that is moved back
 // into the matrix, and only what is new is added.
 func multiplySIMD(l level, c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow int, m, n, k int) {
+	if wide := n &^ (wideCols - 1); m < tileRows && wide > 0 {
+		for i := range m {
+			for p := 0; p < k; p += tileDepth {
+				for j := 0; j < wide; j += wideCols {
+					gemm1x64(min(tileDepth, k-p), &a[i*aRow+p*aCol], 0, 4*aCol, &b[p*bRow+j], 4*bRow, &c[i*cRow+j], 0)
+				}
+			}
+		}
+		if wide == n {
+			return
+		}
+		c, b, n = c[wide:], b[wide:], n-wide
+	}
 	if n < tileCols {
 		multiplyNarrow(l, c, cRow, a, aRow, aCol, b, bRow, m, n, k)
 		return

@@ -11,8 +11,9 @@ import (
 
 func main() {
 	ConstraintExpr("amd64,!noasm")
-	gemm(avx2, 2)
-	gemm(avx512, 4)
+	gemm(avx2, 1, 8)
+	gemm(avx2, 6, 2)
+	gemm(avx512, 6, 4)
 	expSum()
 	expTile(avx2, 6)
 	expTile(avx512, 12)
