@@ -16,7 +16,7 @@ const (
 	maxTileRows = 12
 )
 
-// expTileShape is what expTile forms at once in registers. Without expTile it is the panel that suits multiply.
+// expTileShape is what expTile forms at once in registers.
 func expTileShape(l level) (rows, cols int) {
 	if l >= avx512 {
 		return 12, 32
@@ -62,7 +62,7 @@ func newLogits[T float](c *call[T], s kernels.Similarity, added int) *logits[T] 
 		l.exRow, l.exCol = c.in[row].I, c.in[col].I
 	}
 	l.fused = l.set.level >= avx2 && unsafe.Sizeof(T(0)) == 4 && l.unshifted()
-	l.width, l.depth = 16, l.d
+	l.width, l.depth = 16, l.d // what suits multiply
 	if l.fused {
 		l.tileRows, l.width = expTileShape(l.set.level)
 		if s.Biased || l.cols%l.width != 0 {
@@ -80,14 +80,14 @@ func (l *logits[T]) prepare() Work {
 		once(l.trim),
 		cut(roundUp(l.cols, l.width)/l.width, 2*l.width*l.d).phase(func(lo, hi int) {
 			for p := lo; p < hi && p*l.width < l.liveCols; p++ {
-				l.pack(p)
+				l.packY(p)
 			}
 		}),
 	}
 	if l.fused {
 		w = append(w, cut(roundUp(l.rows, l.tileRows)/l.tileRows, 2*l.tileRows*l.d).phase(func(lo, hi int) {
 			for t := lo; t < hi && t*l.tileRows < l.liveRows; t++ {
-				l.scale(t)
+				l.packX(t)
 			}
 		}))
 	}
@@ -107,9 +107,9 @@ func (l *logits[T]) trim() {
 	}
 }
 
-// pack writes panel p: element (k, j) is y[width·p + j, k], 0 behind the last row of Y. A fused panel ends in the bias: by it a column behind the
+// packY writes panel p: element (k, j) is y[width·p + j, k], 0 behind the last row of Y. A fused panel ends in the bias: by it a column behind the
 // last is an absent one.
-func (l *logits[T]) pack(p int) {
+func (l *logits[T]) packY(p int) {
 	to := l.panels[p*l.width*l.depth:][:l.width*l.depth]
 	transpose(to, l.width, l.y, p*l.width, l.d, 1)
 	if l.depth == l.d {
@@ -128,8 +128,8 @@ func (l *logits[T]) pack(p int) {
 	}
 }
 
-// scale writes tile t of scaled.
-func (l *logits[T]) scale(t int) {
+// packX writes tile t of scaled.
+func (l *logits[T]) packX(t int) {
 	to := l.scaled[t*l.tileRows*l.depth:][:l.tileRows*l.depth]
 	transpose(to, l.tileRows, l.x, t*l.tileRows, l.d, T(l.Scale*math.Log2E))
 	for j := l.d * l.tileRows; j < len(to); j++ {

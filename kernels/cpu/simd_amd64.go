@@ -27,8 +27,8 @@ const (
 	tileDepth = 256
 )
 
-// multiplySIMD is multiply by gemm6x64, where the set has it, and gemm6x16; by gemm1x64 where there are fewer rows. The last rows and columns are computed in a tile that is moved back
-// into the matrix, and only what is new is added.
+// multiplySIMD is multiply by gemm6x64, where the set has it, and gemm6x16; by gemm1x64 where there are fewer rows. The last rows and columns are
+// computed in a tile that is moved back into the matrix, and only what is new is added.
 func multiplySIMD(l level, c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow int, m, n, k int) {
 	if wide := n &^ (wideCols - 1); m < tileRows && wide > 0 {
 		for i := range m {

@@ -9,8 +9,8 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// exp2Constants are those of 2^f for |f| <= 1/2, within 1.1e-7 of it (a minimax fit in float32, exact at 0), and the exponent of the smallest normal number; each is
-// repeated to the width of a register.
+// exp2Constants are those of 2^f for |f| <= 1/2, within 1.1e-7 of it (a minimax fit in float32, exact at 0), and the exponent of the smallest normal
+// number; each is repeated to the width of a register.
 var exp2Constants = []float32{1, .693146944, .240221977, .0555075444, .00967433676, .00132695306, -126}
 
 // expTile is the score, its exponential and the row's sum of one tile, of which nothing leaves the registers before it is e^s. At an inner size of 64
