@@ -8,7 +8,8 @@ import (
 	"nearfar/kernels"
 )
 
-// The tiles that the contrastive kernels stream over. A tile of logits takes part in its products while it is in the L1 cache.
+// The tiles that the contrastive kernels stream over. A tile of logits takes part in its products while it is in the L2 cache, beside
+// the panels and rows of Y that it meets.
 const (
 	logitRows   = 48  // whole tiles of expTile
 	logitCols   = 192 // whole panels and whole sixes; not a power of two, since E is read by columns too

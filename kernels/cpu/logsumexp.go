@@ -7,7 +7,7 @@ import "nearfar/kernels"
 // 2·B·N·d FLOPs and about 25·B·N for the exponentials; reads Y once for each 48 rows of X, from the L2 cache; never
 // stores B x N. Where Bound is small e^s is summed as it is, in the registers that form it, else about the running maximum.
 //
-// Of 118 GF/s that the FMAs of one Zen 4 core can do, at B 2048, N 38,000 and d 64 (November 2026): 97 in AVX-512, 95 in AVX2; 8 of what is missing are
+// Of 118 GF/s that the FMAs of one Zen 4 core can do, at B 2048, N 38,000 and d 64 (November 2026): 96 in AVX-512, 95 in AVX2; 8 of what is missing are
 // the exponentials.
 
 // lseGroup is the elements of Y in a group of columns: 512 KiB of float32 stay in the L2 cache while the rows of X pass over them.

@@ -13,7 +13,7 @@ import (
 // Eᵀ·(X · Scale · g/sum). The groups' dY are added in group order. 6·B·N·d FLOPs, against 2 + 8 for the two kernels apart; scratch 8·(N·d + R·N)
 // elements, most of whose traffic is once per R rows.
 //
-// Of 118 GF/s that the FMAs of one Zen 4 core can do, at B 2048 and d 64 (November 2026): 101 in AVX-512 and 97 in AVX2 for 2,048 columns, 92 and 86
+// Of 118 GF/s that the FMAs of one Zen 4 core can do, at B 2048 and d 64 (November 2026): 100 in AVX-512 and 97 in AVX2 for 2,048 columns, 90 and 85
 // for 38,000, where E, Y and dY come from the L3 cache; two threads are 1.85 times as fast.
 
 const (
