@@ -4,16 +4,38 @@
 
 package cpu
 
+// gemm1x64 adds A·B to C[1 x 64], A[1 x k], B[k x 64]; k > 0. Strides are in bytes; B and C are contiguous within a row.
+//
+//go:noescape
+func gemm1x64(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int)
+
 // gemm6x16 adds A·B to C[6 x 16], A[6 x k], B[k x 16]; k > 0. Strides are in bytes; B and C are contiguous within a row.
 //
 //go:noescape
 func gemm6x16(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int)
+
+// gemm6x64 adds A·B to C[6 x 64], A[6 x k], B[k x 64]; k > 0. Strides are in bytes; B and C are contiguous within a row.
+//
+//go:noescape
+func gemm6x64(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int)
 
 // expSum replaces x by e^(x·scale + bias - shift) and returns the sum. n > 0 is a multiple of 8; bias moves on by biasStep bytes for each 8
 // elements: 32, or 0 to repeat the first 8. The error is that of exp32.
 //
 //go:noescape
 func expSum(x *float32, n int, bias *float32, biasStep int, scale float32, shift float32) float32
+
+// expTile6x16 sets E[6 x 16·panels] to 2^(A·B) and the first 6 sums to the sums of its rows, for A[k][6] and B[panels][k][16]; k, panels > 0.
+// The rows of E are eRow bytes apart; sums has room for 48 numbers. An exponent is below 128 or NaN; under -126 the power is 0.
+//
+//go:noescape
+func expTile6x16(k int, a *float32, b *float32, panels int, e *float32, eRow int, sums *float32)
+
+// expTile12x32 sets E[12 x 32·panels] to 2^(A·B) and the first 12 sums to the sums of its rows, for A[k][12] and B[panels][k][32]; k, panels > 0.
+// The rows of E are eRow bytes apart; sums has room for 192 numbers. An exponent is below 128 or NaN; under -126 the power is 0.
+//
+//go:noescape
+func expTile12x32(k int, a *float32, b *float32, panels int, e *float32, eRow int, sums *float32)
 
 // spmm64AVX2 computes y[i, 0..63] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
 // all, or those before one with a column that is no row of x.

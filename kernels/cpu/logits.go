@@ -3,17 +3,27 @@ package cpu
 import (
 	"math"
 	"sort"
+	"unsafe"
 
 	"nearfar/kernels"
 )
 
-// The tiles that the contrastive kernels stream over. A tile of logits takes part in its products while it is in the L1 cache.
+// The tiles that the contrastive kernels stream over. A tile of logits takes part in its products while it is in the L2 cache, beside
+// the panels and rows of Y that it meets.
 const (
-	logitRows  = 24
-	logitCols  = 240 // whole panels of 16 and whole sixes
-	logitTile  = logitRows * logitCols
-	panelWidth = 16
+	logitRows   = 48  // whole tiles of expTile
+	logitCols   = 192 // whole panels and whole sixes; not a power of two, since E is read by columns too
+	logitTile   = logitRows * logitCols
+	maxTileRows = 12
 )
+
+// expTileShape is what expTile forms at once in registers.
+func expTileShape(l level) (rows, cols int) {
+	if l >= avx512 {
+		return 12, 32
+	}
+	return 6, 16
+}
 
 // maxUnshifted is the largest bound of logits that are summed as e^s, without a maximum: e^±40 and a sum of 10^20 of them are normal float32
 // numbers. (Temperature 0.025; below it, the running maximum.)
@@ -28,10 +38,14 @@ type logits[T float] struct {
 	x, y          []T
 	bias, weight  []T
 	exRow, exCol  []int32
-	panels        []T // Yᵀ in panels [N/16][d][16]
-	liveRows      int // behind these every weight is 0
-	liveCols      int // behind these every bias is -Inf
-	pairs         int // behind these exRow is -1
+	fused         bool // e^s is formed in registers, by expTile
+	tileRows      int  // of expTile
+	width, depth  int  // of a panel
+	panels        []T  // Yᵀ in panels [N/width][depth][width]; the last row of a fused panel is the bias
+	scaled        []T  // X · Scale / ln 2 in blocks [B/tileRows][depth][tileRows], 1 beside the bias; where fused
+	liveRows      int  // behind these every weight is 0
+	liveCols      int  // behind these every bias is -Inf
+	pairs         int  // behind these exRow is -1
 }
 
 // newLogits reads the inputs of a kernel that adds `added` of its own.
@@ -48,20 +62,37 @@ func newLogits[T float](c *call[T], s kernels.Similarity, added int) *logits[T] 
 	if row >= 0 {
 		l.exRow, l.exCol = c.in[row].I, c.in[col].I
 	}
-	l.panels = take[T](c.arena, roundUp(l.cols, panelWidth)*l.d)
+	l.fused = l.set.level >= avx2 && unsafe.Sizeof(T(0)) == 4 && l.unshifted()
+	l.width, l.depth = 16, l.d // what suits multiply
+	if l.fused {
+		l.tileRows, l.width = expTileShape(l.set.level)
+		if s.Biased || l.cols%l.width != 0 {
+			l.depth++
+		}
+		l.scaled = take[T](c.arena, roundUp(l.rows, l.tileRows)*l.depth)
+	}
+	l.panels = take[T](c.arena, roundUp(l.cols, l.width)*l.depth)
 	return l
 }
 
 // prepare finds what is live and packs Y. Unique ids of a batch leave only a part of rows and columns live.
 func (l *logits[T]) prepare() Work {
-	return Work{
+	w := Work{
 		once(l.trim),
-		cut(roundUp(l.cols, panelWidth)/panelWidth, 2*panelWidth*l.d).phase(func(lo, hi int) {
-			for p := lo; p < hi && p*panelWidth < l.liveCols; p++ {
-				l.pack(p)
+		cut(roundUp(l.cols, l.width)/l.width, 2*l.width*l.d).phase(func(lo, hi int) {
+			for p := lo; p < hi && p*l.width < l.liveCols; p++ {
+				l.packY(p)
 			}
 		}),
 	}
+	if l.fused {
+		w = append(w, cut(roundUp(l.rows, l.tileRows)/l.tileRows, 2*l.tileRows*l.d).phase(func(lo, hi int) {
+			for t := lo; t < hi && t*l.tileRows < l.liveRows; t++ {
+				l.packX(t)
+			}
+		}))
+	}
+	return w
 }
 
 func (l *logits[T]) trim() {
@@ -77,19 +108,47 @@ func (l *logits[T]) trim() {
 	}
 }
 
-// pack writes panel p: element (k, j) is y[16p + j, k], or 0 behind the last row of Y.
-func (l *logits[T]) pack(p int) {
-	to := l.panels[p*panelWidth*l.d:][:panelWidth*l.d]
-	for j := range panelWidth {
-		n := p*panelWidth + j
-		if n >= l.cols {
-			for k := range l.d {
-				to[k*panelWidth+j] = 0
+// packY writes panel p: element (k, j) is y[width·p + j, k], 0 behind the last row of Y. A fused panel ends in the bias: by it a column behind the
+// last is an absent one.
+func (l *logits[T]) packY(p int) {
+	to := l.panels[p*l.width*l.depth:][:l.width*l.depth]
+	transpose(to, l.width, l.y, p*l.width, l.d, 1)
+	if l.depth == l.d {
+		return
+	}
+	for j, bias := range to[l.d*l.width:] {
+		switch n := p*l.width + j; {
+		case n >= l.cols:
+			bias = T(math.Inf(-1))
+		case l.bias != nil:
+			bias = l.bias[n] * math.Log2E
+		default:
+			bias = 0
+		}
+		to[l.d*l.width+j] = bias
+	}
+}
+
+// packX writes tile t of scaled.
+func (l *logits[T]) packX(t int) {
+	to := l.scaled[t*l.tileRows*l.depth:][:l.tileRows*l.depth]
+	transpose(to, l.tileRows, l.x, t*l.tileRows, l.d, T(l.Scale*math.Log2E))
+	for j := l.d * l.tileRows; j < len(to); j++ {
+		to[j] = 1
+	}
+}
+
+// transpose writes rows i0..i0+width of x[.., d], times by, as columns of to[d, width]; 0 behind the last row.
+func transpose[T float](to []T, width int, x []T, i0, d int, by T) {
+	for j := range width {
+		if (i0+j)*d >= len(x) {
+			for k := range d {
+				to[k*width+j] = 0
 			}
 			continue
 		}
-		for k, v := range row(l.y, n, l.d) {
-			to[k*panelWidth+j] = v
+		for k, v := range row(x, i0+j, d) {
+			to[k*width+j] = v * by
 		}
 	}
 }
@@ -105,19 +164,77 @@ func (l *logits[T]) unshifted() bool { return l.Bound > 0 && l.Bound <= maxUnshi
 // tile writes the inner products of rows i0..i1 and columns j0..j1 to e, whose rows are logitCols apart; j0 is a multiple of the
 // panel's width. For an excluded pair it writes what Scale makes -Inf.
 func (l *logits[T]) tile(e []T, i0, i1, j0, j1 int) {
-	width := roundUp(j1-j0, panelWidth)
+	width := roundUp(j1-j0, l.width)
 	for i := range i1 - i0 {
 		clear(e[i*logitCols:][:width])
 	}
-	for j := 0; j < width; j += panelWidth {
-		multiply(l.set, e[j:], logitCols, l.x[i0*l.d:], l.d, 1, l.panels[(j0+j)*l.d:], panelWidth, i1-i0, panelWidth, l.d)
+	for j := 0; j < width; j += l.width {
+		multiply(l.set, e[j:], logitCols, l.x[i0*l.d:], l.d, 1, l.panels[(j0+j)*l.d:], l.width, i1-i0, l.width, l.d)
 	}
-	first := sort.Search(l.pairs, func(e int) bool { return int(l.exRow[e]) >= i0 })
-	for p := first; p < l.pairs && int(l.exRow[p]) < i1; p++ {
+	for p := l.firstPair(i0); p < l.pairs && int(l.exRow[p]) < i1; p++ {
 		if n := int(l.exCol[p]); n >= j0 && n < j1 {
 			e[(int(l.exRow[p])-i0)*logitCols+n-j0] = T(math.Inf(-1) / l.Scale)
 		}
 	}
+}
+
+// firstPair is the first excluded pair of row i or one behind it.
+func (l *logits[T]) firstPair(i int) int {
+	return sort.Search(l.pairs, func(p int) bool { return int(l.exRow[p]) >= i })
+}
+
+// powers writes e^s, for logits that need no maximum, and adds each row's sum to sums. Rows and columns as in tile; i0 is a multiple of tileRows, and e
+// has whole tiles.
+func (l *logits[T]) powers(e []T, i0, i1, j0, j1 int, sums []runningSum) {
+	if l.fused {
+		l.fusedPowers(as32(e), i0, i1, j0, j1, sums)
+		return
+	}
+	l.tile(e, i0, i1, j0, j1)
+	for r := range i1 - i0 {
+		sums[r].sum += l.exponentials(e[r*logitCols:][:j1-j0], j0, 0)
+	}
+}
+
+// fusedPowers is powers by expTile. A row's sum is formed again where a pair of it is excluded: taking away what may be most of it would lose the rest.
+func (l *logits[T]) fusedPowers(e []float32, i0, i1, j0, j1 int, sums []runningSum) {
+	panels, cols := as32(l.panels[j0*l.depth:]), roundUp(j1-j0, l.width)
+	pair := l.firstPair(i0)
+	for i := i0; i < i1; i += l.tileRows {
+		e := e[(i-i0)*logitCols:]
+		end := min(i+l.tileRows, i1)
+		tile := expTile(l.set.level, l.depth, as32(l.scaled[i*l.depth:]), panels, cols, e, logitCols)
+		first := pair
+		for ; pair < l.pairs && int(l.exRow[pair]) < end; pair++ {
+			if n := int(l.exCol[pair]); n >= j0 && n < j1 {
+				e[(int(l.exRow[pair])-i)*logitCols+n-j0] = 0
+			}
+		}
+		for ; first < pair; first++ {
+			if n := int(l.exCol[first]); n >= j0 && n < j1 {
+				r := int(l.exRow[first]) - i
+				tile[r] = sum32(e[r*logitCols:][:j1-j0])
+			}
+		}
+		for r, s := range tile[:end-i] {
+			sums[i-i0+r].sum += float64(s)
+		}
+	}
+}
+
+// sum32 adds in four lanes, as short as those of expTile.
+func sum32(x []float32) float32 {
+	var a, b, c, d float32
+	for ; len(x) >= 4; x = x[4:] {
+		a += x[0]
+		b += x[1]
+		c += x[2]
+		d += x[3]
+	}
+	for _, v := range x {
+		a += v
+	}
+	return (a + b) + (c + d)
 }
 
 // exponentials replaces a row of inner products, which starts at column j0, by e^(s - shift) and returns the sum.
@@ -155,13 +272,21 @@ type runningSum struct{ top, sum float64 }
 
 var emptySum = runningSum{top: math.Inf(-1)}
 
+// noSum is a sum over nothing yet, about 0 where the logits allow that.
+func (l *logits[T]) noSum() runningSum {
+	if l.unshifted() {
+		return runningSum{}
+	}
+	return emptySum
+}
+
 // merge adds another sum.
 func (r *runningSum) merge(s runningSum) {
-	top := max(r.top, s.top)
-	if math.IsInf(top, -1) {
-		r.sum += s.sum // 0, or NaN
+	if r.top == s.top {
+		r.sum += s.sum
 		return
 	}
+	top := max(r.top, s.top)
 	r.sum = r.sum*math.Exp(r.top-top) + s.sum*math.Exp(s.top-top)
 	r.top = top
 }

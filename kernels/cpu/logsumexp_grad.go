@@ -17,8 +17,8 @@ type lseGrad[T float] struct {
 	*logits[T]
 	lse, g       []T
 	dx, dy, bias []T
-	weighted     []T // X · Scale · g, 0 for a row that sends nothing [B, d]
-	sent         []T // g, 0 for a row that sends nothing [B]
+	weighted     []T // X · Scale · sent, 0 for a row that sends nothing [B, d]
+	sent         []T // what e^s, or e^(s - lse) of logits that nothing bounds, is multiplied by; 0 for a row that sends nothing [B]
 }
 
 func (c *call[T]) logSumExpGrad(k kernels.LogSumExpGrad) Work {
@@ -47,7 +47,10 @@ func (l *lseGrad[T]) send(lo, hi int) {
 			continue
 		}
 		l.sent[b] = l.g[b]
-		by := T(l.Scale) * l.g[b]
+		if l.unshifted() {
+			l.sent[b] = T(float64(l.g[b]) * math.Exp(-float64(l.lse[b])))
+		}
+		by := T(l.Scale) * l.sent[b]
 		for k, v := range row(l.x, b, l.d) {
 			w[k] = v * by
 		}
@@ -59,14 +62,20 @@ func (l *lseGrad[T]) silent(b int) bool {
 	return l.absent(b) || l.g[b] == 0 || math.IsInf(float64(l.lse[b]), -1)
 }
 
-// probabilities writes e^(s - lse), 0 in rows without gradient whatever their logits are.
+// probabilities writes what sent makes probabilities of, 0 in rows without gradient whatever their logits are.
 func (l *lseGrad[T]) probabilities(e []T, i0, i1, j0, j1 int) {
-	l.tile(e, i0, i1, j0, j1)
+	unshifted := l.unshifted()
+	if unshifted {
+		var unused [logitRows]runningSum
+		l.powers(e, i0, i1, j0, j1, unused[:])
+	} else {
+		l.tile(e, i0, i1, j0, j1)
+	}
 	for b := i0; b < i1; b++ {
 		r := e[(b-i0)*logitCols:][:j1-j0]
 		if l.silent(b) {
 			clear(r)
-		} else {
+		} else if !unshifted {
 			l.exponentials(r, j0, l.lse[b])
 		}
 	}

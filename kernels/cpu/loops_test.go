@@ -19,9 +19,14 @@ func wave(n int, phase float64) []float32 {
 
 func TestMultiplyEverySize(t *testing.T) {
 	const aPad, bPad, cPad = 2, 3, 1 // rows are longer than what is used of them
+	var sizes []int
+	for n := range 35 {
+		sizes = append(sizes, n+1)
+	}
+	sizes = append(sizes, 63, 64, 65, 79, 80, 81, 127, 128, 143, 150) // about the widest tile and those behind it
 	for _, k := range []int{1, 2, 31, 32, 33, 300} {
 		for m := 1; m <= 14; m++ {
-			for n := 1; n <= 35; n++ {
+			for _, n := range sizes {
 				for _, transposed := range []bool{false, true} {
 					aRow, aCol := k+aPad, 1
 					if transposed {
@@ -95,6 +100,58 @@ func TestExponentialsEveryLength(t *testing.T) {
 				near(t, where+" sum", got, sum, 8e-6)
 				if x[n] != guard {
 					t.Fatalf("%s: wrote behind the end", where)
+				}
+			}
+		}
+	}
+}
+
+// The tile's powers and sums are right at every size, whatever the exponent; what lies behind a row of E stays.
+func TestExpTile(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	special := []float32{0, 1, -1, 127.4, -125.5, -126, -126.1, -127, -1e30, -inf, nan, .5, -.5, 1.5}
+	for _, s := range each() {
+		if s.level < avx2 {
+			continue
+		}
+		rows, width := expTileShape(s.level)
+		for _, k := range []int{1, 2, 3, 4, 5, 8, 64, 65} {
+			for panels := 1; panels <= 3; panels++ {
+				cols := panels * width
+				eRow := cols + 3
+				a, b, e := wave(k*rows, 1), wave(k*cols, 2), wave(rows*eRow, 3)
+				before := wave(rows*eRow, 3)
+				for i := range rows {
+					a[(k-1)*rows+i] = 1 // beside the bias
+				}
+				if k == 1 {
+					for j := range cols {
+						b[j] = special[j%len(special)]
+					}
+				}
+				sums := expTile(s.level, k, a, b, cols, e, eRow)
+				for i := range rows {
+					sum := 0.0
+					for j := range eRow {
+						where := fmt.Sprintf("%s, inner size %d, %d columns, E[%d %d]", s.Name(), k, cols, i, j)
+						if j >= cols {
+							if e[i*eRow+j] != before[i*eRow+j] {
+								t.Fatal(where, "is written")
+							}
+							continue
+						}
+						x := 0.0
+						for p := range k {
+							x += float64(a[p*rows+i]) * float64(b[(j/width*k+p)*width+j%width])
+						}
+						want := math.Exp2(x)
+						if x < -126 {
+							want = 0
+						}
+						near(t, where, float64(e[i*eRow+j]), want, 2.4e-7+1e-7*float64(k))
+						sum += want
+					}
+					near(t, fmt.Sprintf("%s, inner size %d, %d columns, sum %d", s.Name(), k, cols, i), float64(sums[i]), sum, 4e-7+1e-7*float64(k))
 				}
 			}
 		}

@@ -5,8 +5,12 @@ package cpu
 // detect finds no more than plain Go here, so that none of the functions below is reached.
 func detect() level { return plain }
 
-func multiplyAVX2(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow int, m, n, k int) {
+func multiplySIMD(l level, c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow int, m, n, k int) {
 	multiplyPlain(c, cRow, a, aRow, aCol, b, bRow, m, n, k)
+}
+
+func expTile(l level, k int, a, b []float32, cols int, e []float32, eRow int) (sums [maxTileRows]float32) {
+	panic("cpu: plain Go has no fused tile")
 }
 
 func exponentialsAVX2(x, bias []float32, scale, shift float32) float64 {

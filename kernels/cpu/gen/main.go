@@ -11,8 +11,12 @@ import (
 
 func main() {
 	ConstraintExpr("amd64,!noasm")
-	gemm6x16()
+	gemm(avx2, 1, 8)
+	gemm(avx2, 6, 2)
+	gemm(avx512, 6, 4)
 	expSum()
+	expTile(avx2, 6)
+	expTile(avx512, 12)
 	for _, cols := range []int{64, 32, 16, 8} {
 		spmm("AVX2", cols, YMM)
 	}
@@ -25,13 +29,33 @@ func main() {
 	Generate()
 }
 
-func ymms(n int) []VecVirtual {
+// vectors are registers of so many float32 lanes.
+type vectors struct {
+	lanes int
+	one   func() VecVirtual
+}
+
+var avx2, avx512 = vectors{8, YMM}, vectors{16, ZMM}
+
+func (v vectors) bytes() int { return 4 * v.lanes }
+
+func (v vectors) some(n int) []VecVirtual {
 	r := make([]VecVirtual, n)
 	for i := range r {
-		r[i] = YMM()
+		r[i] = v.one()
 	}
 	return r
 }
+
+func (v vectors) zero(r VecVirtual) {
+	if v.lanes == 16 {
+		VPXORD(r, r, r)
+	} else {
+		VXORPS(r, r, r)
+	}
+}
+
+func ymms(n int) []VecVirtual { return avx2.some(n) }
 
 // broadcast repeats a float32 parameter over a register.
 func broadcast(param string) VecVirtual {
