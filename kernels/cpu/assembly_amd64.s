@@ -475,55 +475,63 @@ DATA exp2Table8<>+16(SB)/4, $0x3f800000
 DATA exp2Table8<>+20(SB)/4, $0x3f800000
 DATA exp2Table8<>+24(SB)/4, $0x3f800000
 DATA exp2Table8<>+28(SB)/4, $0x3f800000
-DATA exp2Table8<>+32(SB)/4, $0x3f317214
-DATA exp2Table8<>+36(SB)/4, $0x3f317214
-DATA exp2Table8<>+40(SB)/4, $0x3f317214
-DATA exp2Table8<>+44(SB)/4, $0x3f317214
-DATA exp2Table8<>+48(SB)/4, $0x3f317214
-DATA exp2Table8<>+52(SB)/4, $0x3f317214
-DATA exp2Table8<>+56(SB)/4, $0x3f317214
-DATA exp2Table8<>+60(SB)/4, $0x3f317214
-DATA exp2Table8<>+64(SB)/4, $0x3e75fcc0
-DATA exp2Table8<>+68(SB)/4, $0x3e75fcc0
-DATA exp2Table8<>+72(SB)/4, $0x3e75fcc0
-DATA exp2Table8<>+76(SB)/4, $0x3e75fcc0
-DATA exp2Table8<>+80(SB)/4, $0x3e75fcc0
-DATA exp2Table8<>+84(SB)/4, $0x3e75fcc0
-DATA exp2Table8<>+88(SB)/4, $0x3e75fcc0
-DATA exp2Table8<>+92(SB)/4, $0x3e75fcc0
-DATA exp2Table8<>+96(SB)/4, $0x3d635be1
-DATA exp2Table8<>+100(SB)/4, $0x3d635be1
-DATA exp2Table8<>+104(SB)/4, $0x3d635be1
-DATA exp2Table8<>+108(SB)/4, $0x3d635be1
-DATA exp2Table8<>+112(SB)/4, $0x3d635be1
-DATA exp2Table8<>+116(SB)/4, $0x3d635be1
-DATA exp2Table8<>+120(SB)/4, $0x3d635be1
-DATA exp2Table8<>+124(SB)/4, $0x3d635be1
-DATA exp2Table8<>+128(SB)/4, $0x3c1e811c
-DATA exp2Table8<>+132(SB)/4, $0x3c1e811c
-DATA exp2Table8<>+136(SB)/4, $0x3c1e811c
-DATA exp2Table8<>+140(SB)/4, $0x3c1e811c
-DATA exp2Table8<>+144(SB)/4, $0x3c1e811c
-DATA exp2Table8<>+148(SB)/4, $0x3c1e811c
-DATA exp2Table8<>+152(SB)/4, $0x3c1e811c
-DATA exp2Table8<>+156(SB)/4, $0x3c1e811c
-DATA exp2Table8<>+160(SB)/4, $0x3aaded28
-DATA exp2Table8<>+164(SB)/4, $0x3aaded28
-DATA exp2Table8<>+168(SB)/4, $0x3aaded28
-DATA exp2Table8<>+172(SB)/4, $0x3aaded28
-DATA exp2Table8<>+176(SB)/4, $0x3aaded28
-DATA exp2Table8<>+180(SB)/4, $0x3aaded28
-DATA exp2Table8<>+184(SB)/4, $0x3aaded28
-DATA exp2Table8<>+188(SB)/4, $0x3aaded28
-DATA exp2Table8<>+192(SB)/4, $0xc2fc0000
-DATA exp2Table8<>+196(SB)/4, $0xc2fc0000
-DATA exp2Table8<>+200(SB)/4, $0xc2fc0000
-DATA exp2Table8<>+204(SB)/4, $0xc2fc0000
-DATA exp2Table8<>+208(SB)/4, $0xc2fc0000
-DATA exp2Table8<>+212(SB)/4, $0xc2fc0000
-DATA exp2Table8<>+216(SB)/4, $0xc2fc0000
-DATA exp2Table8<>+220(SB)/4, $0xc2fc0000
-GLOBL exp2Table8<>(SB), RODATA|NOPTR, $224
+DATA exp2Table8<>+32(SB)/4, $0x3f317218
+DATA exp2Table8<>+36(SB)/4, $0x3f317218
+DATA exp2Table8<>+40(SB)/4, $0x3f317218
+DATA exp2Table8<>+44(SB)/4, $0x3f317218
+DATA exp2Table8<>+48(SB)/4, $0x3f317218
+DATA exp2Table8<>+52(SB)/4, $0x3f317218
+DATA exp2Table8<>+56(SB)/4, $0x3f317218
+DATA exp2Table8<>+60(SB)/4, $0x3f317218
+DATA exp2Table8<>+64(SB)/4, $0x3e75fdee
+DATA exp2Table8<>+68(SB)/4, $0x3e75fdee
+DATA exp2Table8<>+72(SB)/4, $0x3e75fdee
+DATA exp2Table8<>+76(SB)/4, $0x3e75fdee
+DATA exp2Table8<>+80(SB)/4, $0x3e75fdee
+DATA exp2Table8<>+84(SB)/4, $0x3e75fdee
+DATA exp2Table8<>+88(SB)/4, $0x3e75fdee
+DATA exp2Table8<>+92(SB)/4, $0x3e75fdee
+DATA exp2Table8<>+96(SB)/4, $0x3d6357be
+DATA exp2Table8<>+100(SB)/4, $0x3d6357be
+DATA exp2Table8<>+104(SB)/4, $0x3d6357be
+DATA exp2Table8<>+108(SB)/4, $0x3d6357be
+DATA exp2Table8<>+112(SB)/4, $0x3d6357be
+DATA exp2Table8<>+116(SB)/4, $0x3d6357be
+DATA exp2Table8<>+120(SB)/4, $0x3d6357be
+DATA exp2Table8<>+124(SB)/4, $0x3d6357be
+DATA exp2Table8<>+128(SB)/4, $0x3c1d96f0
+DATA exp2Table8<>+132(SB)/4, $0x3c1d96f0
+DATA exp2Table8<>+136(SB)/4, $0x3c1d96f0
+DATA exp2Table8<>+140(SB)/4, $0x3c1d96f0
+DATA exp2Table8<>+144(SB)/4, $0x3c1d96f0
+DATA exp2Table8<>+148(SB)/4, $0x3c1d96f0
+DATA exp2Table8<>+152(SB)/4, $0x3c1d96f0
+DATA exp2Table8<>+156(SB)/4, $0x3c1d96f0
+DATA exp2Table8<>+160(SB)/4, $0x3aaf8417
+DATA exp2Table8<>+164(SB)/4, $0x3aaf8417
+DATA exp2Table8<>+168(SB)/4, $0x3aaf8417
+DATA exp2Table8<>+172(SB)/4, $0x3aaf8417
+DATA exp2Table8<>+176(SB)/4, $0x3aaf8417
+DATA exp2Table8<>+180(SB)/4, $0x3aaf8417
+DATA exp2Table8<>+184(SB)/4, $0x3aaf8417
+DATA exp2Table8<>+188(SB)/4, $0x3aaf8417
+DATA exp2Table8<>+192(SB)/4, $0x3920b5a9
+DATA exp2Table8<>+196(SB)/4, $0x3920b5a9
+DATA exp2Table8<>+200(SB)/4, $0x3920b5a9
+DATA exp2Table8<>+204(SB)/4, $0x3920b5a9
+DATA exp2Table8<>+208(SB)/4, $0x3920b5a9
+DATA exp2Table8<>+212(SB)/4, $0x3920b5a9
+DATA exp2Table8<>+216(SB)/4, $0x3920b5a9
+DATA exp2Table8<>+220(SB)/4, $0x3920b5a9
+DATA exp2Table8<>+224(SB)/4, $0xc2fc0000
+DATA exp2Table8<>+228(SB)/4, $0xc2fc0000
+DATA exp2Table8<>+232(SB)/4, $0xc2fc0000
+DATA exp2Table8<>+236(SB)/4, $0xc2fc0000
+DATA exp2Table8<>+240(SB)/4, $0xc2fc0000
+DATA exp2Table8<>+244(SB)/4, $0xc2fc0000
+DATA exp2Table8<>+248(SB)/4, $0xc2fc0000
+DATA exp2Table8<>+252(SB)/4, $0xc2fc0000
+GLOBL exp2Table8<>(SB), RODATA|NOPTR, $256
 
 // func expTile6x16(k int, a *float32, b *float32, panels int, e *float32, eRow int, sums *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
@@ -598,10 +606,11 @@ loop:
 	DECQ         R10
 	JNE          loop
 	MOVQ         SI, R11
-	VCMPPS       $0x05, exp2Table8<>+192(SB), Y0, Y14
+	VCMPPS       $0x05, exp2Table8<>+224(SB), Y0, Y14
 	VROUNDPS     $0x08, Y0, Y12
 	VSUBPS       Y12, Y0, Y0
-	VMOVUPS      exp2Table8<>+160(SB), Y13
+	VMOVUPS      exp2Table8<>+192(SB), Y13
+	VFMADD213PS  exp2Table8<>+160(SB), Y0, Y13
 	VFMADD213PS  exp2Table8<>+128(SB), Y0, Y13
 	VFMADD213PS  exp2Table8<>+96(SB), Y0, Y13
 	VFMADD213PS  exp2Table8<>+64(SB), Y0, Y13
@@ -612,10 +621,11 @@ loop:
 	VPADDD       Y12, Y13, Y0
 	VANDPS       Y14, Y0, Y0
 	VMOVUPS      Y0, (R11)
-	VCMPPS       $0x05, exp2Table8<>+192(SB), Y1, Y14
+	VCMPPS       $0x05, exp2Table8<>+224(SB), Y1, Y14
 	VROUNDPS     $0x08, Y1, Y12
 	VSUBPS       Y12, Y1, Y1
-	VMOVUPS      exp2Table8<>+160(SB), Y13
+	VMOVUPS      exp2Table8<>+192(SB), Y13
+	VFMADD213PS  exp2Table8<>+160(SB), Y1, Y13
 	VFMADD213PS  exp2Table8<>+128(SB), Y1, Y13
 	VFMADD213PS  exp2Table8<>+96(SB), Y1, Y13
 	VFMADD213PS  exp2Table8<>+64(SB), Y1, Y13
@@ -630,10 +640,11 @@ loop:
 	VADDPS       (R8), Y0, Y0
 	VMOVUPS      Y0, (R8)
 	ADDQ         DI, R11
-	VCMPPS       $0x05, exp2Table8<>+192(SB), Y2, Y12
+	VCMPPS       $0x05, exp2Table8<>+224(SB), Y2, Y12
 	VROUNDPS     $0x08, Y2, Y0
 	VSUBPS       Y0, Y2, Y2
-	VMOVUPS      exp2Table8<>+160(SB), Y1
+	VMOVUPS      exp2Table8<>+192(SB), Y1
+	VFMADD213PS  exp2Table8<>+160(SB), Y2, Y1
 	VFMADD213PS  exp2Table8<>+128(SB), Y2, Y1
 	VFMADD213PS  exp2Table8<>+96(SB), Y2, Y1
 	VFMADD213PS  exp2Table8<>+64(SB), Y2, Y1
@@ -644,10 +655,11 @@ loop:
 	VPADDD       Y0, Y1, Y2
 	VANDPS       Y12, Y2, Y2
 	VMOVUPS      Y2, (R11)
-	VCMPPS       $0x05, exp2Table8<>+192(SB), Y3, Y12
+	VCMPPS       $0x05, exp2Table8<>+224(SB), Y3, Y12
 	VROUNDPS     $0x08, Y3, Y0
 	VSUBPS       Y0, Y3, Y3
-	VMOVUPS      exp2Table8<>+160(SB), Y1
+	VMOVUPS      exp2Table8<>+192(SB), Y1
+	VFMADD213PS  exp2Table8<>+160(SB), Y3, Y1
 	VFMADD213PS  exp2Table8<>+128(SB), Y3, Y1
 	VFMADD213PS  exp2Table8<>+96(SB), Y3, Y1
 	VFMADD213PS  exp2Table8<>+64(SB), Y3, Y1
@@ -662,10 +674,11 @@ loop:
 	VADDPS       32(R8), Y0, Y0
 	VMOVUPS      Y0, 32(R8)
 	ADDQ         DI, R11
-	VCMPPS       $0x05, exp2Table8<>+192(SB), Y4, Y2
+	VCMPPS       $0x05, exp2Table8<>+224(SB), Y4, Y2
 	VROUNDPS     $0x08, Y4, Y0
 	VSUBPS       Y0, Y4, Y4
-	VMOVUPS      exp2Table8<>+160(SB), Y1
+	VMOVUPS      exp2Table8<>+192(SB), Y1
+	VFMADD213PS  exp2Table8<>+160(SB), Y4, Y1
 	VFMADD213PS  exp2Table8<>+128(SB), Y4, Y1
 	VFMADD213PS  exp2Table8<>+96(SB), Y4, Y1
 	VFMADD213PS  exp2Table8<>+64(SB), Y4, Y1
@@ -676,10 +689,11 @@ loop:
 	VPADDD       Y0, Y1, Y4
 	VANDPS       Y2, Y4, Y4
 	VMOVUPS      Y4, (R11)
-	VCMPPS       $0x05, exp2Table8<>+192(SB), Y5, Y2
+	VCMPPS       $0x05, exp2Table8<>+224(SB), Y5, Y2
 	VROUNDPS     $0x08, Y5, Y0
 	VSUBPS       Y0, Y5, Y5
-	VMOVUPS      exp2Table8<>+160(SB), Y1
+	VMOVUPS      exp2Table8<>+192(SB), Y1
+	VFMADD213PS  exp2Table8<>+160(SB), Y5, Y1
 	VFMADD213PS  exp2Table8<>+128(SB), Y5, Y1
 	VFMADD213PS  exp2Table8<>+96(SB), Y5, Y1
 	VFMADD213PS  exp2Table8<>+64(SB), Y5, Y1
@@ -694,10 +708,11 @@ loop:
 	VADDPS       64(R8), Y0, Y0
 	VMOVUPS      Y0, 64(R8)
 	ADDQ         DI, R11
-	VCMPPS       $0x05, exp2Table8<>+192(SB), Y6, Y2
+	VCMPPS       $0x05, exp2Table8<>+224(SB), Y6, Y2
 	VROUNDPS     $0x08, Y6, Y0
 	VSUBPS       Y0, Y6, Y6
-	VMOVUPS      exp2Table8<>+160(SB), Y1
+	VMOVUPS      exp2Table8<>+192(SB), Y1
+	VFMADD213PS  exp2Table8<>+160(SB), Y6, Y1
 	VFMADD213PS  exp2Table8<>+128(SB), Y6, Y1
 	VFMADD213PS  exp2Table8<>+96(SB), Y6, Y1
 	VFMADD213PS  exp2Table8<>+64(SB), Y6, Y1
@@ -708,10 +723,11 @@ loop:
 	VPADDD       Y0, Y1, Y6
 	VANDPS       Y2, Y6, Y6
 	VMOVUPS      Y6, (R11)
-	VCMPPS       $0x05, exp2Table8<>+192(SB), Y7, Y2
+	VCMPPS       $0x05, exp2Table8<>+224(SB), Y7, Y2
 	VROUNDPS     $0x08, Y7, Y0
 	VSUBPS       Y0, Y7, Y7
-	VMOVUPS      exp2Table8<>+160(SB), Y1
+	VMOVUPS      exp2Table8<>+192(SB), Y1
+	VFMADD213PS  exp2Table8<>+160(SB), Y7, Y1
 	VFMADD213PS  exp2Table8<>+128(SB), Y7, Y1
 	VFMADD213PS  exp2Table8<>+96(SB), Y7, Y1
 	VFMADD213PS  exp2Table8<>+64(SB), Y7, Y1
@@ -726,10 +742,11 @@ loop:
 	VADDPS       96(R8), Y0, Y0
 	VMOVUPS      Y0, 96(R8)
 	ADDQ         DI, R11
-	VCMPPS       $0x05, exp2Table8<>+192(SB), Y8, Y2
+	VCMPPS       $0x05, exp2Table8<>+224(SB), Y8, Y2
 	VROUNDPS     $0x08, Y8, Y0
 	VSUBPS       Y0, Y8, Y8
-	VMOVUPS      exp2Table8<>+160(SB), Y1
+	VMOVUPS      exp2Table8<>+192(SB), Y1
+	VFMADD213PS  exp2Table8<>+160(SB), Y8, Y1
 	VFMADD213PS  exp2Table8<>+128(SB), Y8, Y1
 	VFMADD213PS  exp2Table8<>+96(SB), Y8, Y1
 	VFMADD213PS  exp2Table8<>+64(SB), Y8, Y1
@@ -740,10 +757,11 @@ loop:
 	VPADDD       Y0, Y1, Y8
 	VANDPS       Y2, Y8, Y8
 	VMOVUPS      Y8, (R11)
-	VCMPPS       $0x05, exp2Table8<>+192(SB), Y9, Y2
+	VCMPPS       $0x05, exp2Table8<>+224(SB), Y9, Y2
 	VROUNDPS     $0x08, Y9, Y0
 	VSUBPS       Y0, Y9, Y9
-	VMOVUPS      exp2Table8<>+160(SB), Y1
+	VMOVUPS      exp2Table8<>+192(SB), Y1
+	VFMADD213PS  exp2Table8<>+160(SB), Y9, Y1
 	VFMADD213PS  exp2Table8<>+128(SB), Y9, Y1
 	VFMADD213PS  exp2Table8<>+96(SB), Y9, Y1
 	VFMADD213PS  exp2Table8<>+64(SB), Y9, Y1
@@ -758,10 +776,11 @@ loop:
 	VADDPS       128(R8), Y0, Y0
 	VMOVUPS      Y0, 128(R8)
 	ADDQ         DI, R11
-	VCMPPS       $0x05, exp2Table8<>+192(SB), Y10, Y2
+	VCMPPS       $0x05, exp2Table8<>+224(SB), Y10, Y2
 	VROUNDPS     $0x08, Y10, Y0
 	VSUBPS       Y0, Y10, Y10
-	VMOVUPS      exp2Table8<>+160(SB), Y1
+	VMOVUPS      exp2Table8<>+192(SB), Y1
+	VFMADD213PS  exp2Table8<>+160(SB), Y10, Y1
 	VFMADD213PS  exp2Table8<>+128(SB), Y10, Y1
 	VFMADD213PS  exp2Table8<>+96(SB), Y10, Y1
 	VFMADD213PS  exp2Table8<>+64(SB), Y10, Y1
@@ -772,10 +791,11 @@ loop:
 	VPADDD       Y0, Y1, Y10
 	VANDPS       Y2, Y10, Y10
 	VMOVUPS      Y10, (R11)
-	VCMPPS       $0x05, exp2Table8<>+192(SB), Y11, Y2
+	VCMPPS       $0x05, exp2Table8<>+224(SB), Y11, Y2
 	VROUNDPS     $0x08, Y11, Y0
 	VSUBPS       Y0, Y11, Y11
-	VMOVUPS      exp2Table8<>+160(SB), Y1
+	VMOVUPS      exp2Table8<>+192(SB), Y1
+	VFMADD213PS  exp2Table8<>+160(SB), Y11, Y1
 	VFMADD213PS  exp2Table8<>+128(SB), Y11, Y1
 	VFMADD213PS  exp2Table8<>+96(SB), Y11, Y1
 	VFMADD213PS  exp2Table8<>+64(SB), Y11, Y1
@@ -860,103 +880,119 @@ DATA exp2Table16<>+48(SB)/4, $0x3f800000
 DATA exp2Table16<>+52(SB)/4, $0x3f800000
 DATA exp2Table16<>+56(SB)/4, $0x3f800000
 DATA exp2Table16<>+60(SB)/4, $0x3f800000
-DATA exp2Table16<>+64(SB)/4, $0x3f317214
-DATA exp2Table16<>+68(SB)/4, $0x3f317214
-DATA exp2Table16<>+72(SB)/4, $0x3f317214
-DATA exp2Table16<>+76(SB)/4, $0x3f317214
-DATA exp2Table16<>+80(SB)/4, $0x3f317214
-DATA exp2Table16<>+84(SB)/4, $0x3f317214
-DATA exp2Table16<>+88(SB)/4, $0x3f317214
-DATA exp2Table16<>+92(SB)/4, $0x3f317214
-DATA exp2Table16<>+96(SB)/4, $0x3f317214
-DATA exp2Table16<>+100(SB)/4, $0x3f317214
-DATA exp2Table16<>+104(SB)/4, $0x3f317214
-DATA exp2Table16<>+108(SB)/4, $0x3f317214
-DATA exp2Table16<>+112(SB)/4, $0x3f317214
-DATA exp2Table16<>+116(SB)/4, $0x3f317214
-DATA exp2Table16<>+120(SB)/4, $0x3f317214
-DATA exp2Table16<>+124(SB)/4, $0x3f317214
-DATA exp2Table16<>+128(SB)/4, $0x3e75fcc0
-DATA exp2Table16<>+132(SB)/4, $0x3e75fcc0
-DATA exp2Table16<>+136(SB)/4, $0x3e75fcc0
-DATA exp2Table16<>+140(SB)/4, $0x3e75fcc0
-DATA exp2Table16<>+144(SB)/4, $0x3e75fcc0
-DATA exp2Table16<>+148(SB)/4, $0x3e75fcc0
-DATA exp2Table16<>+152(SB)/4, $0x3e75fcc0
-DATA exp2Table16<>+156(SB)/4, $0x3e75fcc0
-DATA exp2Table16<>+160(SB)/4, $0x3e75fcc0
-DATA exp2Table16<>+164(SB)/4, $0x3e75fcc0
-DATA exp2Table16<>+168(SB)/4, $0x3e75fcc0
-DATA exp2Table16<>+172(SB)/4, $0x3e75fcc0
-DATA exp2Table16<>+176(SB)/4, $0x3e75fcc0
-DATA exp2Table16<>+180(SB)/4, $0x3e75fcc0
-DATA exp2Table16<>+184(SB)/4, $0x3e75fcc0
-DATA exp2Table16<>+188(SB)/4, $0x3e75fcc0
-DATA exp2Table16<>+192(SB)/4, $0x3d635be1
-DATA exp2Table16<>+196(SB)/4, $0x3d635be1
-DATA exp2Table16<>+200(SB)/4, $0x3d635be1
-DATA exp2Table16<>+204(SB)/4, $0x3d635be1
-DATA exp2Table16<>+208(SB)/4, $0x3d635be1
-DATA exp2Table16<>+212(SB)/4, $0x3d635be1
-DATA exp2Table16<>+216(SB)/4, $0x3d635be1
-DATA exp2Table16<>+220(SB)/4, $0x3d635be1
-DATA exp2Table16<>+224(SB)/4, $0x3d635be1
-DATA exp2Table16<>+228(SB)/4, $0x3d635be1
-DATA exp2Table16<>+232(SB)/4, $0x3d635be1
-DATA exp2Table16<>+236(SB)/4, $0x3d635be1
-DATA exp2Table16<>+240(SB)/4, $0x3d635be1
-DATA exp2Table16<>+244(SB)/4, $0x3d635be1
-DATA exp2Table16<>+248(SB)/4, $0x3d635be1
-DATA exp2Table16<>+252(SB)/4, $0x3d635be1
-DATA exp2Table16<>+256(SB)/4, $0x3c1e811c
-DATA exp2Table16<>+260(SB)/4, $0x3c1e811c
-DATA exp2Table16<>+264(SB)/4, $0x3c1e811c
-DATA exp2Table16<>+268(SB)/4, $0x3c1e811c
-DATA exp2Table16<>+272(SB)/4, $0x3c1e811c
-DATA exp2Table16<>+276(SB)/4, $0x3c1e811c
-DATA exp2Table16<>+280(SB)/4, $0x3c1e811c
-DATA exp2Table16<>+284(SB)/4, $0x3c1e811c
-DATA exp2Table16<>+288(SB)/4, $0x3c1e811c
-DATA exp2Table16<>+292(SB)/4, $0x3c1e811c
-DATA exp2Table16<>+296(SB)/4, $0x3c1e811c
-DATA exp2Table16<>+300(SB)/4, $0x3c1e811c
-DATA exp2Table16<>+304(SB)/4, $0x3c1e811c
-DATA exp2Table16<>+308(SB)/4, $0x3c1e811c
-DATA exp2Table16<>+312(SB)/4, $0x3c1e811c
-DATA exp2Table16<>+316(SB)/4, $0x3c1e811c
-DATA exp2Table16<>+320(SB)/4, $0x3aaded28
-DATA exp2Table16<>+324(SB)/4, $0x3aaded28
-DATA exp2Table16<>+328(SB)/4, $0x3aaded28
-DATA exp2Table16<>+332(SB)/4, $0x3aaded28
-DATA exp2Table16<>+336(SB)/4, $0x3aaded28
-DATA exp2Table16<>+340(SB)/4, $0x3aaded28
-DATA exp2Table16<>+344(SB)/4, $0x3aaded28
-DATA exp2Table16<>+348(SB)/4, $0x3aaded28
-DATA exp2Table16<>+352(SB)/4, $0x3aaded28
-DATA exp2Table16<>+356(SB)/4, $0x3aaded28
-DATA exp2Table16<>+360(SB)/4, $0x3aaded28
-DATA exp2Table16<>+364(SB)/4, $0x3aaded28
-DATA exp2Table16<>+368(SB)/4, $0x3aaded28
-DATA exp2Table16<>+372(SB)/4, $0x3aaded28
-DATA exp2Table16<>+376(SB)/4, $0x3aaded28
-DATA exp2Table16<>+380(SB)/4, $0x3aaded28
-DATA exp2Table16<>+384(SB)/4, $0xc2fc0000
-DATA exp2Table16<>+388(SB)/4, $0xc2fc0000
-DATA exp2Table16<>+392(SB)/4, $0xc2fc0000
-DATA exp2Table16<>+396(SB)/4, $0xc2fc0000
-DATA exp2Table16<>+400(SB)/4, $0xc2fc0000
-DATA exp2Table16<>+404(SB)/4, $0xc2fc0000
-DATA exp2Table16<>+408(SB)/4, $0xc2fc0000
-DATA exp2Table16<>+412(SB)/4, $0xc2fc0000
-DATA exp2Table16<>+416(SB)/4, $0xc2fc0000
-DATA exp2Table16<>+420(SB)/4, $0xc2fc0000
-DATA exp2Table16<>+424(SB)/4, $0xc2fc0000
-DATA exp2Table16<>+428(SB)/4, $0xc2fc0000
-DATA exp2Table16<>+432(SB)/4, $0xc2fc0000
-DATA exp2Table16<>+436(SB)/4, $0xc2fc0000
-DATA exp2Table16<>+440(SB)/4, $0xc2fc0000
-DATA exp2Table16<>+444(SB)/4, $0xc2fc0000
-GLOBL exp2Table16<>(SB), RODATA|NOPTR, $448
+DATA exp2Table16<>+64(SB)/4, $0x3f317218
+DATA exp2Table16<>+68(SB)/4, $0x3f317218
+DATA exp2Table16<>+72(SB)/4, $0x3f317218
+DATA exp2Table16<>+76(SB)/4, $0x3f317218
+DATA exp2Table16<>+80(SB)/4, $0x3f317218
+DATA exp2Table16<>+84(SB)/4, $0x3f317218
+DATA exp2Table16<>+88(SB)/4, $0x3f317218
+DATA exp2Table16<>+92(SB)/4, $0x3f317218
+DATA exp2Table16<>+96(SB)/4, $0x3f317218
+DATA exp2Table16<>+100(SB)/4, $0x3f317218
+DATA exp2Table16<>+104(SB)/4, $0x3f317218
+DATA exp2Table16<>+108(SB)/4, $0x3f317218
+DATA exp2Table16<>+112(SB)/4, $0x3f317218
+DATA exp2Table16<>+116(SB)/4, $0x3f317218
+DATA exp2Table16<>+120(SB)/4, $0x3f317218
+DATA exp2Table16<>+124(SB)/4, $0x3f317218
+DATA exp2Table16<>+128(SB)/4, $0x3e75fdee
+DATA exp2Table16<>+132(SB)/4, $0x3e75fdee
+DATA exp2Table16<>+136(SB)/4, $0x3e75fdee
+DATA exp2Table16<>+140(SB)/4, $0x3e75fdee
+DATA exp2Table16<>+144(SB)/4, $0x3e75fdee
+DATA exp2Table16<>+148(SB)/4, $0x3e75fdee
+DATA exp2Table16<>+152(SB)/4, $0x3e75fdee
+DATA exp2Table16<>+156(SB)/4, $0x3e75fdee
+DATA exp2Table16<>+160(SB)/4, $0x3e75fdee
+DATA exp2Table16<>+164(SB)/4, $0x3e75fdee
+DATA exp2Table16<>+168(SB)/4, $0x3e75fdee
+DATA exp2Table16<>+172(SB)/4, $0x3e75fdee
+DATA exp2Table16<>+176(SB)/4, $0x3e75fdee
+DATA exp2Table16<>+180(SB)/4, $0x3e75fdee
+DATA exp2Table16<>+184(SB)/4, $0x3e75fdee
+DATA exp2Table16<>+188(SB)/4, $0x3e75fdee
+DATA exp2Table16<>+192(SB)/4, $0x3d6357be
+DATA exp2Table16<>+196(SB)/4, $0x3d6357be
+DATA exp2Table16<>+200(SB)/4, $0x3d6357be
+DATA exp2Table16<>+204(SB)/4, $0x3d6357be
+DATA exp2Table16<>+208(SB)/4, $0x3d6357be
+DATA exp2Table16<>+212(SB)/4, $0x3d6357be
+DATA exp2Table16<>+216(SB)/4, $0x3d6357be
+DATA exp2Table16<>+220(SB)/4, $0x3d6357be
+DATA exp2Table16<>+224(SB)/4, $0x3d6357be
+DATA exp2Table16<>+228(SB)/4, $0x3d6357be
+DATA exp2Table16<>+232(SB)/4, $0x3d6357be
+DATA exp2Table16<>+236(SB)/4, $0x3d6357be
+DATA exp2Table16<>+240(SB)/4, $0x3d6357be
+DATA exp2Table16<>+244(SB)/4, $0x3d6357be
+DATA exp2Table16<>+248(SB)/4, $0x3d6357be
+DATA exp2Table16<>+252(SB)/4, $0x3d6357be
+DATA exp2Table16<>+256(SB)/4, $0x3c1d96f0
+DATA exp2Table16<>+260(SB)/4, $0x3c1d96f0
+DATA exp2Table16<>+264(SB)/4, $0x3c1d96f0
+DATA exp2Table16<>+268(SB)/4, $0x3c1d96f0
+DATA exp2Table16<>+272(SB)/4, $0x3c1d96f0
+DATA exp2Table16<>+276(SB)/4, $0x3c1d96f0
+DATA exp2Table16<>+280(SB)/4, $0x3c1d96f0
+DATA exp2Table16<>+284(SB)/4, $0x3c1d96f0
+DATA exp2Table16<>+288(SB)/4, $0x3c1d96f0
+DATA exp2Table16<>+292(SB)/4, $0x3c1d96f0
+DATA exp2Table16<>+296(SB)/4, $0x3c1d96f0
+DATA exp2Table16<>+300(SB)/4, $0x3c1d96f0
+DATA exp2Table16<>+304(SB)/4, $0x3c1d96f0
+DATA exp2Table16<>+308(SB)/4, $0x3c1d96f0
+DATA exp2Table16<>+312(SB)/4, $0x3c1d96f0
+DATA exp2Table16<>+316(SB)/4, $0x3c1d96f0
+DATA exp2Table16<>+320(SB)/4, $0x3aaf8417
+DATA exp2Table16<>+324(SB)/4, $0x3aaf8417
+DATA exp2Table16<>+328(SB)/4, $0x3aaf8417
+DATA exp2Table16<>+332(SB)/4, $0x3aaf8417
+DATA exp2Table16<>+336(SB)/4, $0x3aaf8417
+DATA exp2Table16<>+340(SB)/4, $0x3aaf8417
+DATA exp2Table16<>+344(SB)/4, $0x3aaf8417
+DATA exp2Table16<>+348(SB)/4, $0x3aaf8417
+DATA exp2Table16<>+352(SB)/4, $0x3aaf8417
+DATA exp2Table16<>+356(SB)/4, $0x3aaf8417
+DATA exp2Table16<>+360(SB)/4, $0x3aaf8417
+DATA exp2Table16<>+364(SB)/4, $0x3aaf8417
+DATA exp2Table16<>+368(SB)/4, $0x3aaf8417
+DATA exp2Table16<>+372(SB)/4, $0x3aaf8417
+DATA exp2Table16<>+376(SB)/4, $0x3aaf8417
+DATA exp2Table16<>+380(SB)/4, $0x3aaf8417
+DATA exp2Table16<>+384(SB)/4, $0x3920b5a9
+DATA exp2Table16<>+388(SB)/4, $0x3920b5a9
+DATA exp2Table16<>+392(SB)/4, $0x3920b5a9
+DATA exp2Table16<>+396(SB)/4, $0x3920b5a9
+DATA exp2Table16<>+400(SB)/4, $0x3920b5a9
+DATA exp2Table16<>+404(SB)/4, $0x3920b5a9
+DATA exp2Table16<>+408(SB)/4, $0x3920b5a9
+DATA exp2Table16<>+412(SB)/4, $0x3920b5a9
+DATA exp2Table16<>+416(SB)/4, $0x3920b5a9
+DATA exp2Table16<>+420(SB)/4, $0x3920b5a9
+DATA exp2Table16<>+424(SB)/4, $0x3920b5a9
+DATA exp2Table16<>+428(SB)/4, $0x3920b5a9
+DATA exp2Table16<>+432(SB)/4, $0x3920b5a9
+DATA exp2Table16<>+436(SB)/4, $0x3920b5a9
+DATA exp2Table16<>+440(SB)/4, $0x3920b5a9
+DATA exp2Table16<>+444(SB)/4, $0x3920b5a9
+DATA exp2Table16<>+448(SB)/4, $0xc2fc0000
+DATA exp2Table16<>+452(SB)/4, $0xc2fc0000
+DATA exp2Table16<>+456(SB)/4, $0xc2fc0000
+DATA exp2Table16<>+460(SB)/4, $0xc2fc0000
+DATA exp2Table16<>+464(SB)/4, $0xc2fc0000
+DATA exp2Table16<>+468(SB)/4, $0xc2fc0000
+DATA exp2Table16<>+472(SB)/4, $0xc2fc0000
+DATA exp2Table16<>+476(SB)/4, $0xc2fc0000
+DATA exp2Table16<>+480(SB)/4, $0xc2fc0000
+DATA exp2Table16<>+484(SB)/4, $0xc2fc0000
+DATA exp2Table16<>+488(SB)/4, $0xc2fc0000
+DATA exp2Table16<>+492(SB)/4, $0xc2fc0000
+DATA exp2Table16<>+496(SB)/4, $0xc2fc0000
+DATA exp2Table16<>+500(SB)/4, $0xc2fc0000
+DATA exp2Table16<>+504(SB)/4, $0xc2fc0000
+DATA exp2Table16<>+508(SB)/4, $0xc2fc0000
+GLOBL exp2Table16<>(SB), RODATA|NOPTR, $512
 
 // func expTile12x32(k int, a *float32, b *float32, panels int, e *float32, eRow int, sums *float32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
@@ -1093,7 +1129,8 @@ loop:
 	MOVQ          SI, R11
 	VRNDSCALEPS   $0x00, Z0, Z24
 	VREDUCEPS     $0x00, Z0, Z0
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z0, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z0, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z0, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z0, Z25
@@ -1103,7 +1140,8 @@ loop:
 	VMOVUPS       Z0, (R11)
 	VRNDSCALEPS   $0x00, Z1, Z24
 	VREDUCEPS     $0x00, Z1, Z1
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z1, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z1, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z1, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z1, Z25
@@ -1117,7 +1155,8 @@ loop:
 	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z2, Z24
 	VREDUCEPS     $0x00, Z2, Z2
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z2, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z2, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z2, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z2, Z25
@@ -1127,7 +1166,8 @@ loop:
 	VMOVUPS       Z2, (R11)
 	VRNDSCALEPS   $0x00, Z3, Z24
 	VREDUCEPS     $0x00, Z3, Z3
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z3, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z3, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z3, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z3, Z25
@@ -1141,7 +1181,8 @@ loop:
 	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z4, Z24
 	VREDUCEPS     $0x00, Z4, Z4
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z4, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z4, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z4, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z4, Z25
@@ -1151,7 +1192,8 @@ loop:
 	VMOVUPS       Z4, (R11)
 	VRNDSCALEPS   $0x00, Z5, Z24
 	VREDUCEPS     $0x00, Z5, Z5
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z5, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z5, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z5, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z5, Z25
@@ -1165,7 +1207,8 @@ loop:
 	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z6, Z24
 	VREDUCEPS     $0x00, Z6, Z6
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z6, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z6, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z6, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z6, Z25
@@ -1175,7 +1218,8 @@ loop:
 	VMOVUPS       Z6, (R11)
 	VRNDSCALEPS   $0x00, Z7, Z24
 	VREDUCEPS     $0x00, Z7, Z7
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z7, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z7, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z7, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z7, Z25
@@ -1189,7 +1233,8 @@ loop:
 	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z8, Z24
 	VREDUCEPS     $0x00, Z8, Z8
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z8, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z8, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z8, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z8, Z25
@@ -1199,7 +1244,8 @@ loop:
 	VMOVUPS       Z8, (R11)
 	VRNDSCALEPS   $0x00, Z9, Z24
 	VREDUCEPS     $0x00, Z9, Z9
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z9, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z9, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z9, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z9, Z25
@@ -1213,7 +1259,8 @@ loop:
 	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z10, Z24
 	VREDUCEPS     $0x00, Z10, Z10
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z10, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z10, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z10, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z10, Z25
@@ -1223,7 +1270,8 @@ loop:
 	VMOVUPS       Z10, (R11)
 	VRNDSCALEPS   $0x00, Z11, Z24
 	VREDUCEPS     $0x00, Z11, Z11
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z11, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z11, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z11, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z11, Z25
@@ -1237,7 +1285,8 @@ loop:
 	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z12, Z24
 	VREDUCEPS     $0x00, Z12, Z12
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z12, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z12, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z12, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z12, Z25
@@ -1247,7 +1296,8 @@ loop:
 	VMOVUPS       Z12, (R11)
 	VRNDSCALEPS   $0x00, Z13, Z24
 	VREDUCEPS     $0x00, Z13, Z13
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z13, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z13, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z13, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z13, Z25
@@ -1261,7 +1311,8 @@ loop:
 	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z14, Z24
 	VREDUCEPS     $0x00, Z14, Z14
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z14, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z14, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z14, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z14, Z25
@@ -1271,7 +1322,8 @@ loop:
 	VMOVUPS       Z14, (R11)
 	VRNDSCALEPS   $0x00, Z15, Z24
 	VREDUCEPS     $0x00, Z15, Z15
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z15, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z15, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z15, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z15, Z25
@@ -1285,7 +1337,8 @@ loop:
 	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z16, Z24
 	VREDUCEPS     $0x00, Z16, Z16
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z16, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z16, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z16, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z16, Z25
@@ -1295,7 +1348,8 @@ loop:
 	VMOVUPS       Z16, (R11)
 	VRNDSCALEPS   $0x00, Z17, Z24
 	VREDUCEPS     $0x00, Z17, Z17
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z17, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z17, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z17, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z17, Z25
@@ -1309,7 +1363,8 @@ loop:
 	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z18, Z24
 	VREDUCEPS     $0x00, Z18, Z18
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z18, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z18, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z18, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z18, Z25
@@ -1319,7 +1374,8 @@ loop:
 	VMOVUPS       Z18, (R11)
 	VRNDSCALEPS   $0x00, Z19, Z24
 	VREDUCEPS     $0x00, Z19, Z19
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z19, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z19, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z19, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z19, Z25
@@ -1333,7 +1389,8 @@ loop:
 	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z20, Z24
 	VREDUCEPS     $0x00, Z20, Z20
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z20, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z20, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z20, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z20, Z25
@@ -1343,7 +1400,8 @@ loop:
 	VMOVUPS       Z20, (R11)
 	VRNDSCALEPS   $0x00, Z21, Z24
 	VREDUCEPS     $0x00, Z21, Z21
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z21, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z21, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z21, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z21, Z25
@@ -1357,7 +1415,8 @@ loop:
 	ADDQ          DI, R11
 	VRNDSCALEPS   $0x00, Z22, Z24
 	VREDUCEPS     $0x00, Z22, Z22
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z22, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z22, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z22, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z22, Z25
@@ -1367,7 +1426,8 @@ loop:
 	VMOVUPS       Z22, (R11)
 	VRNDSCALEPS   $0x00, Z23, Z24
 	VREDUCEPS     $0x00, Z23, Z23
-	VMOVUPS       exp2Table16<>+320(SB), Z25
+	VMOVUPS       exp2Table16<>+384(SB), Z25
+	VFMADD213PS   exp2Table16<>+320(SB), Z23, Z25
 	VFMADD213PS   exp2Table16<>+256(SB), Z23, Z25
 	VFMADD213PS   exp2Table16<>+192(SB), Z23, Z25
 	VFMADD213PS   exp2Table16<>+128(SB), Z23, Z25
