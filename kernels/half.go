@@ -18,14 +18,14 @@ func ToHalf(f float32) uint16 {
 	return sign | uint16((abs-rebias+0xfff+abs>>13&1)>>13) // a carry makes the next exponent, and the last one infinity
 }
 
-// HalfScale is the power of 2 by which numbers up to top, which is finite, are multiplied before ToHalf: the largest come below 2^15. Gradients are as
+// HalfScale is the power of 2 by which numbers up to top, which is finite, are multiplied before ToHalf: the largest come below 2^15, if they are not below 2^-49. Gradients are as
 // small as a batch is large, and would else lie where binary16 has few bits or none.
 func HalfScale(top float64) float64 {
 	if top == 0 {
 		return 1
 	}
 	_, exponent := math.Frexp(top)
-	return math.Ldexp(1, min(15-exponent, 126)) // float32 has it
+	return math.Ldexp(1, min(15-exponent, 64)) // its inverse times a weight is a float32 too
 }
 
 // FromHalf is the value of a binary16.

@@ -11,7 +11,7 @@ func TestHalfScale(t *testing.T) {
 		if f, _ := math.Frexp(scale); f != .5 || float64(float32(scale)) != scale {
 			t.Errorf("of %v: %v is no power of 2 in float32", top, scale)
 		}
-		if y := top * scale; top > 1e-30 && (y < 1<<14 || y >= 1<<15) {
+		if y := top * scale; top > 2e-15 && (y < 1<<14 || y >= 1<<15) {
 			t.Errorf("%v becomes %v", top, y)
 		}
 	}

@@ -39,39 +39,97 @@ func expTile12x32(k int, a *float32, b *float32, panels int, e *float32, eRow in
 
 // spmm64AVX2 computes y[i, 0..63] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
 // all, or those before one with a column that is no row of x.
+// x is of float32.
 //
 //go:noescape
 func spmm64AVX2(call *int) int
 
 // spmm32AVX2 computes y[i, 0..31] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
 // all, or those before one with a column that is no row of x.
+// x is of float32.
 //
 //go:noescape
 func spmm32AVX2(call *int) int
 
 // spmm16AVX2 computes y[i, 0..15] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
 // all, or those before one with a column that is no row of x.
+// x is of float32.
 //
 //go:noescape
 func spmm16AVX2(call *int) int
 
 // spmm8AVX2 computes y[i, 0..7] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
 // all, or those before one with a column that is no row of x.
+// x is of float32.
 //
 //go:noescape
 func spmm8AVX2(call *int) int
 
 // spmm128AVX512 computes y[i, 0..127] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
 // all, or those before one with a column that is no row of x.
+// x is of float32.
 //
 //go:noescape
 func spmm128AVX512(call *int) int
 
 // spmm64AVX512 computes y[i, 0..63] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
 // all, or those before one with a column that is no row of x.
+// x is of float32.
 //
 //go:noescape
 func spmm64AVX512(call *int) int
+
+// spmm64AVX2Half computes y[i, 0..63] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
+// all, or those before one with a column that is no row of x.
+// x is of binary16.
+//
+//go:noescape
+func spmm64AVX2Half(call *int) int
+
+// spmm32AVX2Half computes y[i, 0..31] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
+// all, or those before one with a column that is no row of x.
+// x is of binary16.
+//
+//go:noescape
+func spmm32AVX2Half(call *int) int
+
+// spmm16AVX2Half computes y[i, 0..15] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
+// all, or those before one with a column that is no row of x.
+// x is of binary16.
+//
+//go:noescape
+func spmm16AVX2Half(call *int) int
+
+// spmm8AVX2Half computes y[i, 0..7] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
+// all, or those before one with a column that is no row of x.
+// x is of binary16.
+//
+//go:noescape
+func spmm8AVX2Half(call *int) int
+
+// spmm128AVX512Half computes y[i, 0..127] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
+// all, or those before one with a column that is no row of x.
+// x is of binary16.
+//
+//go:noescape
+func spmm128AVX512Half(call *int) int
+
+// spmm64AVX512Half computes y[i, 0..63] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:
+// all, or those before one with a column that is no row of x.
+// x is of binary16.
+//
+//go:noescape
+func spmm64AVX512Half(call *int) int
+
+// topFinite is the largest |x| that is finite, 0 without one. n > 0 is a multiple of 8.
+//
+//go:noescape
+func topFinite(x *float32, n int) float32
+
+// halve rounds x·scale to binary16. n > 0 is a multiple of 8.
+//
+//go:noescape
+func halve(x *float32, n int, scale float32, half *uint16)
 
 // search6x16 looks for a panel of y[panels x d x 16] with a product Σ_k x[k, i]·y[p, k, j], x[d x 6], that is not below threshold[i]. It stores the
 // panel's products to s[6 x 16], which of them these are to found[6], bit by bit, and returns p; panels where there is none. d, panels > 0.

@@ -1569,11 +1569,11 @@ loop:
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·spmm64AVX2(SB), NOSPLIT, $8-16
 	MOVQ  call+0(FP), AX
-	MOVQ  40(AX), CX
-	MOVQ  48(AX), DX
-	MOVQ  72(AX), BX
-	MOVQ  24(AX), SI
-	MOVQ  80(AX), DI
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	MOVQ  80(AX), BX
+	MOVQ  32(AX), SI
+	MOVQ  88(AX), DI
 	MOVQ  $-1, R8
 	TESTQ DI, DI
 	JNE   val
@@ -1581,7 +1581,7 @@ TEXT ·spmm64AVX2(SB), NOSPLIT, $8-16
 	XORQ  R8, R8
 
 val:
-	MOVQ  88(AX), R9
+	MOVQ  96(AX), R9
 	MOVQ  $-1, R10
 	TESTQ R9, R9
 	JNE   colScale
@@ -1594,7 +1594,7 @@ colScale:
 row:
 	CMPQ   R11, (AX)
 	JGE    done
-	CMPQ   32(AX), $0x00
+	CMPQ   40(AX), $0x00
 	JNE    add
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -1617,9 +1617,9 @@ add:
 	VMOVUPS 224(DX), Y8
 
 begin:
-	MOVQ    56(AX), R15
-	MOVLQSX (R15)(R11*4), R12
 	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    72(AX), R15
 	MOVLQSX (R15)(R11*4), R13
 	LEAQ    128(BX), BP
 	LEAQ    32(R13), R15
@@ -1660,7 +1660,7 @@ edge:
 	JL           edge
 
 scale:
-	MOVQ         96(AX), R15
+	MOVQ         104(AX), R15
 	TESTQ        R15, R15
 	JE           store
 	VBROADCASTSS (R15)(R11*4), Y0
@@ -1682,7 +1682,7 @@ store:
 	VMOVUPS Y6, 160(DX)
 	VMOVUPS Y7, 192(DX)
 	VMOVUPS Y8, 224(DX)
-	ADDQ    SI, DX
+	ADDQ    24(AX), DX
 	INCQ    R11
 	JMP     row
 
@@ -1695,11 +1695,11 @@ done:
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·spmm32AVX2(SB), NOSPLIT, $8-16
 	MOVQ  call+0(FP), AX
-	MOVQ  40(AX), CX
-	MOVQ  48(AX), DX
-	MOVQ  72(AX), BX
-	MOVQ  24(AX), SI
-	MOVQ  80(AX), DI
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	MOVQ  80(AX), BX
+	MOVQ  32(AX), SI
+	MOVQ  88(AX), DI
 	MOVQ  $-1, R8
 	TESTQ DI, DI
 	JNE   val
@@ -1707,7 +1707,7 @@ TEXT ·spmm32AVX2(SB), NOSPLIT, $8-16
 	XORQ  R8, R8
 
 val:
-	MOVQ  88(AX), R9
+	MOVQ  96(AX), R9
 	MOVQ  $-1, R10
 	TESTQ R9, R9
 	JNE   colScale
@@ -1720,7 +1720,7 @@ colScale:
 row:
 	CMPQ   R11, (AX)
 	JGE    done
-	CMPQ   32(AX), $0x00
+	CMPQ   40(AX), $0x00
 	JNE    add
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -1735,9 +1735,9 @@ add:
 	VMOVUPS 96(DX), Y4
 
 begin:
-	MOVQ    56(AX), R15
-	MOVLQSX (R15)(R11*4), R12
 	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    72(AX), R15
 	MOVLQSX (R15)(R11*4), R13
 	LEAQ    128(BX), BP
 	LEAQ    32(R13), R15
@@ -1772,7 +1772,7 @@ edge:
 	JL           edge
 
 scale:
-	MOVQ         96(AX), R15
+	MOVQ         104(AX), R15
 	TESTQ        R15, R15
 	JE           store
 	VBROADCASTSS (R15)(R11*4), Y0
@@ -1786,7 +1786,7 @@ store:
 	VMOVUPS Y2, 32(DX)
 	VMOVUPS Y3, 64(DX)
 	VMOVUPS Y4, 96(DX)
-	ADDQ    SI, DX
+	ADDQ    24(AX), DX
 	INCQ    R11
 	JMP     row
 
@@ -1799,11 +1799,11 @@ done:
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·spmm16AVX2(SB), NOSPLIT, $8-16
 	MOVQ  call+0(FP), AX
-	MOVQ  40(AX), CX
-	MOVQ  48(AX), DX
-	MOVQ  72(AX), BX
-	MOVQ  24(AX), SI
-	MOVQ  80(AX), DI
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	MOVQ  80(AX), BX
+	MOVQ  32(AX), SI
+	MOVQ  88(AX), DI
 	MOVQ  $-1, R8
 	TESTQ DI, DI
 	JNE   val
@@ -1811,7 +1811,7 @@ TEXT ·spmm16AVX2(SB), NOSPLIT, $8-16
 	XORQ  R8, R8
 
 val:
-	MOVQ  88(AX), R9
+	MOVQ  96(AX), R9
 	MOVQ  $-1, R10
 	TESTQ R9, R9
 	JNE   colScale
@@ -1824,7 +1824,7 @@ colScale:
 row:
 	CMPQ   R11, (AX)
 	JGE    done
-	CMPQ   32(AX), $0x00
+	CMPQ   40(AX), $0x00
 	JNE    add
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -1835,9 +1835,9 @@ add:
 	VMOVUPS 32(DX), Y2
 
 begin:
-	MOVQ    56(AX), R15
-	MOVLQSX (R15)(R11*4), R12
 	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    72(AX), R15
 	MOVLQSX (R15)(R11*4), R13
 	LEAQ    128(BX), BP
 	LEAQ    32(R13), R15
@@ -1869,7 +1869,7 @@ edge:
 	JL           edge
 
 scale:
-	MOVQ         96(AX), R15
+	MOVQ         104(AX), R15
 	TESTQ        R15, R15
 	JE           store
 	VBROADCASTSS (R15)(R11*4), Y0
@@ -1879,7 +1879,7 @@ scale:
 store:
 	VMOVUPS Y1, (DX)
 	VMOVUPS Y2, 32(DX)
-	ADDQ    SI, DX
+	ADDQ    24(AX), DX
 	INCQ    R11
 	JMP     row
 
@@ -1892,11 +1892,11 @@ done:
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·spmm8AVX2(SB), NOSPLIT, $8-16
 	MOVQ  call+0(FP), AX
-	MOVQ  40(AX), CX
-	MOVQ  48(AX), DX
-	MOVQ  72(AX), BX
-	MOVQ  24(AX), SI
-	MOVQ  80(AX), DI
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	MOVQ  80(AX), BX
+	MOVQ  32(AX), SI
+	MOVQ  88(AX), DI
 	MOVQ  $-1, R8
 	TESTQ DI, DI
 	JNE   val
@@ -1904,7 +1904,7 @@ TEXT ·spmm8AVX2(SB), NOSPLIT, $8-16
 	XORQ  R8, R8
 
 val:
-	MOVQ  88(AX), R9
+	MOVQ  96(AX), R9
 	MOVQ  $-1, R10
 	TESTQ R9, R9
 	JNE   colScale
@@ -1917,7 +1917,7 @@ colScale:
 row:
 	CMPQ   R11, (AX)
 	JGE    done
-	CMPQ   32(AX), $0x00
+	CMPQ   40(AX), $0x00
 	JNE    add
 	VXORPS X1, X1, X1
 	JMP    begin
@@ -1926,9 +1926,9 @@ add:
 	VMOVUPS (DX), Y1
 
 begin:
-	MOVQ    56(AX), R15
-	MOVLQSX (R15)(R11*4), R12
 	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    72(AX), R15
 	MOVLQSX (R15)(R11*4), R13
 	LEAQ    128(BX), BP
 	LEAQ    32(R13), R15
@@ -1959,7 +1959,7 @@ edge:
 	JL           edge
 
 scale:
-	MOVQ         96(AX), R15
+	MOVQ         104(AX), R15
 	TESTQ        R15, R15
 	JE           store
 	VBROADCASTSS (R15)(R11*4), Y0
@@ -1967,7 +1967,7 @@ scale:
 
 store:
 	VMOVUPS Y1, (DX)
-	ADDQ    SI, DX
+	ADDQ    24(AX), DX
 	INCQ    R11
 	JMP     row
 
@@ -1980,11 +1980,11 @@ done:
 // Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·spmm128AVX512(SB), NOSPLIT, $8-16
 	MOVQ  call+0(FP), AX
-	MOVQ  40(AX), CX
-	MOVQ  48(AX), DX
-	MOVQ  72(AX), BX
-	MOVQ  24(AX), SI
-	MOVQ  80(AX), DI
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	MOVQ  80(AX), BX
+	MOVQ  32(AX), SI
+	MOVQ  88(AX), DI
 	MOVQ  $-1, R8
 	TESTQ DI, DI
 	JNE   val
@@ -1992,7 +1992,7 @@ TEXT ·spmm128AVX512(SB), NOSPLIT, $8-16
 	XORQ  R8, R8
 
 val:
-	MOVQ  88(AX), R9
+	MOVQ  96(AX), R9
 	MOVQ  $-1, R10
 	TESTQ R9, R9
 	JNE   colScale
@@ -2005,7 +2005,7 @@ colScale:
 row:
 	CMPQ   R11, (AX)
 	JGE    done
-	CMPQ   32(AX), $0x00
+	CMPQ   40(AX), $0x00
 	JNE    add
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -2028,9 +2028,9 @@ add:
 	VMOVUPS 448(DX), Z8
 
 begin:
-	MOVQ    56(AX), R15
-	MOVLQSX (R15)(R11*4), R12
 	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    72(AX), R15
 	MOVLQSX (R15)(R11*4), R13
 	LEAQ    128(BX), BP
 	LEAQ    32(R13), R15
@@ -2075,7 +2075,7 @@ edge:
 	JL           edge
 
 scale:
-	MOVQ         96(AX), R15
+	MOVQ         104(AX), R15
 	TESTQ        R15, R15
 	JE           store
 	VBROADCASTSS (R15)(R11*4), Z0
@@ -2097,7 +2097,7 @@ store:
 	VMOVUPS Z6, 320(DX)
 	VMOVUPS Z7, 384(DX)
 	VMOVUPS Z8, 448(DX)
-	ADDQ    SI, DX
+	ADDQ    24(AX), DX
 	INCQ    R11
 	JMP     row
 
@@ -2110,11 +2110,11 @@ done:
 // Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·spmm64AVX512(SB), NOSPLIT, $8-16
 	MOVQ  call+0(FP), AX
-	MOVQ  40(AX), CX
-	MOVQ  48(AX), DX
-	MOVQ  72(AX), BX
-	MOVQ  24(AX), SI
-	MOVQ  80(AX), DI
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	MOVQ  80(AX), BX
+	MOVQ  32(AX), SI
+	MOVQ  88(AX), DI
 	MOVQ  $-1, R8
 	TESTQ DI, DI
 	JNE   val
@@ -2122,7 +2122,7 @@ TEXT ·spmm64AVX512(SB), NOSPLIT, $8-16
 	XORQ  R8, R8
 
 val:
-	MOVQ  88(AX), R9
+	MOVQ  96(AX), R9
 	MOVQ  $-1, R10
 	TESTQ R9, R9
 	JNE   colScale
@@ -2135,7 +2135,7 @@ colScale:
 row:
 	CMPQ   R11, (AX)
 	JGE    done
-	CMPQ   32(AX), $0x00
+	CMPQ   40(AX), $0x00
 	JNE    add
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -2150,9 +2150,9 @@ add:
 	VMOVUPS 192(DX), Z4
 
 begin:
-	MOVQ    56(AX), R15
-	MOVLQSX (R15)(R11*4), R12
 	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    72(AX), R15
 	MOVLQSX (R15)(R11*4), R13
 	LEAQ    128(BX), BP
 	LEAQ    32(R13), R15
@@ -2189,7 +2189,7 @@ edge:
 	JL           edge
 
 scale:
-	MOVQ         96(AX), R15
+	MOVQ         104(AX), R15
 	TESTQ        R15, R15
 	JE           store
 	VBROADCASTSS (R15)(R11*4), Z0
@@ -2203,12 +2203,724 @@ store:
 	VMOVUPS Z2, 64(DX)
 	VMOVUPS Z3, 128(DX)
 	VMOVUPS Z4, 192(DX)
-	ADDQ    SI, DX
+	ADDQ    24(AX), DX
 	INCQ    R11
 	JMP     row
 
 done:
 	MOVQ R11, ret+8(FP)
+	VZEROUPPER
+	RET
+
+// func spmm64AVX2Half(call *int) int
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
+TEXT ·spmm64AVX2Half(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	MOVQ  80(AX), BX
+	MOVQ  32(AX), SI
+	MOVQ  88(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
+
+val:
+	MOVQ  96(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   40(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Y1
+	VMOVUPS 32(DX), Y2
+	VMOVUPS 64(DX), Y3
+	VMOVUPS 96(DX), Y4
+	VMOVUPS 128(DX), Y5
+	VMOVUPS 160(DX), Y6
+	VMOVUPS 192(DX), Y7
+	VMOVUPS 224(DX), Y8
+
+begin:
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    72(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+	PCALIGN $0x40
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	PREFETCHT1   64(CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Y0
+	IMULQ        SI, R14
+	VCVTPH2PS    (CX)(R14*1), Y9
+	VFMADD231PS  Y9, Y0, Y1
+	VCVTPH2PS    16(CX)(R14*1), Y9
+	VFMADD231PS  Y9, Y0, Y2
+	VCVTPH2PS    32(CX)(R14*1), Y9
+	VFMADD231PS  Y9, Y0, Y3
+	VCVTPH2PS    48(CX)(R14*1), Y9
+	VFMADD231PS  Y9, Y0, Y4
+	VCVTPH2PS    64(CX)(R14*1), Y9
+	VFMADD231PS  Y9, Y0, Y5
+	VCVTPH2PS    80(CX)(R14*1), Y9
+	VFMADD231PS  Y9, Y0, Y6
+	VCVTPH2PS    96(CX)(R14*1), Y9
+	VFMADD231PS  Y9, Y0, Y7
+	VCVTPH2PS    112(CX)(R14*1), Y9
+	VFMADD231PS  Y9, Y0, Y8
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         104(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Y0
+	VMULPS       Y0, Y1, Y1
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y3, Y3
+	VMULPS       Y0, Y4, Y4
+	VMULPS       Y0, Y5, Y5
+	VMULPS       Y0, Y6, Y6
+	VMULPS       Y0, Y7, Y7
+	VMULPS       Y0, Y8, Y8
+
+store:
+	VMOVUPS Y1, (DX)
+	VMOVUPS Y2, 32(DX)
+	VMOVUPS Y3, 64(DX)
+	VMOVUPS Y4, 96(DX)
+	VMOVUPS Y5, 128(DX)
+	VMOVUPS Y6, 160(DX)
+	VMOVUPS Y7, 192(DX)
+	VMOVUPS Y8, 224(DX)
+	ADDQ    24(AX), DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
+	VZEROUPPER
+	RET
+
+// func spmm32AVX2Half(call *int) int
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
+TEXT ·spmm32AVX2Half(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	MOVQ  80(AX), BX
+	MOVQ  32(AX), SI
+	MOVQ  88(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
+
+val:
+	MOVQ  96(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   40(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Y1
+	VMOVUPS 32(DX), Y2
+	VMOVUPS 64(DX), Y3
+	VMOVUPS 96(DX), Y4
+
+begin:
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    72(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+	PCALIGN $0x40
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Y0
+	IMULQ        SI, R14
+	VCVTPH2PS    (CX)(R14*1), Y5
+	VFMADD231PS  Y5, Y0, Y1
+	VCVTPH2PS    16(CX)(R14*1), Y5
+	VFMADD231PS  Y5, Y0, Y2
+	VCVTPH2PS    32(CX)(R14*1), Y5
+	VFMADD231PS  Y5, Y0, Y3
+	VCVTPH2PS    48(CX)(R14*1), Y5
+	VFMADD231PS  Y5, Y0, Y4
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         104(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Y0
+	VMULPS       Y0, Y1, Y1
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y3, Y3
+	VMULPS       Y0, Y4, Y4
+
+store:
+	VMOVUPS Y1, (DX)
+	VMOVUPS Y2, 32(DX)
+	VMOVUPS Y3, 64(DX)
+	VMOVUPS Y4, 96(DX)
+	ADDQ    24(AX), DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
+	VZEROUPPER
+	RET
+
+// func spmm16AVX2Half(call *int) int
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
+TEXT ·spmm16AVX2Half(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	MOVQ  80(AX), BX
+	MOVQ  32(AX), SI
+	MOVQ  88(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
+
+val:
+	MOVQ  96(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   40(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Y1
+	VMOVUPS 32(DX), Y2
+
+begin:
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    72(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+	PCALIGN $0x40
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Y0
+	IMULQ        SI, R14
+	VCVTPH2PS    (CX)(R14*1), Y3
+	VFMADD231PS  Y3, Y0, Y1
+	VCVTPH2PS    16(CX)(R14*1), Y3
+	VFMADD231PS  Y3, Y0, Y2
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         104(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Y0
+	VMULPS       Y0, Y1, Y1
+	VMULPS       Y0, Y2, Y2
+
+store:
+	VMOVUPS Y1, (DX)
+	VMOVUPS Y2, 32(DX)
+	ADDQ    24(AX), DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
+	VZEROUPPER
+	RET
+
+// func spmm8AVX2Half(call *int) int
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
+TEXT ·spmm8AVX2Half(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	MOVQ  80(AX), BX
+	MOVQ  32(AX), SI
+	MOVQ  88(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
+
+val:
+	MOVQ  96(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   40(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Y1
+
+begin:
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    72(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+	PCALIGN $0x40
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Y0
+	IMULQ        SI, R14
+	VCVTPH2PS    (CX)(R14*1), Y2
+	VFMADD231PS  Y2, Y0, Y1
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         104(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Y0
+	VMULPS       Y0, Y1, Y1
+
+store:
+	VMOVUPS Y1, (DX)
+	ADDQ    24(AX), DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
+	VZEROUPPER
+	RET
+
+// func spmm128AVX512Half(call *int) int
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·spmm128AVX512Half(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	MOVQ  80(AX), BX
+	MOVQ  32(AX), SI
+	MOVQ  88(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
+
+val:
+	MOVQ  96(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   40(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Z1
+	VMOVUPS 64(DX), Z2
+	VMOVUPS 128(DX), Z3
+	VMOVUPS 192(DX), Z4
+	VMOVUPS 256(DX), Z5
+	VMOVUPS 320(DX), Z6
+	VMOVUPS 384(DX), Z7
+	VMOVUPS 448(DX), Z8
+
+begin:
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    72(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+	PCALIGN $0x40
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	PREFETCHT1   64(CX)(R15*1)
+	PREFETCHT1   128(CX)(R15*1)
+	PREFETCHT1   192(CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Z0
+	IMULQ        SI, R14
+	VCVTPH2PS    64(CX)(R14*1), Z9
+	VFMADD231PS  Z9, Z0, Z3
+	VCVTPH2PS    96(CX)(R14*1), Z9
+	VFMADD231PS  Z9, Z0, Z4
+	VCVTPH2PS    (CX)(R14*1), Z9
+	VFMADD231PS  Z9, Z0, Z1
+	VCVTPH2PS    32(CX)(R14*1), Z9
+	VFMADD231PS  Z9, Z0, Z2
+	VCVTPH2PS    192(CX)(R14*1), Z9
+	VFMADD231PS  Z9, Z0, Z7
+	VCVTPH2PS    224(CX)(R14*1), Z9
+	VFMADD231PS  Z9, Z0, Z8
+	VCVTPH2PS    128(CX)(R14*1), Z9
+	VFMADD231PS  Z9, Z0, Z5
+	VCVTPH2PS    160(CX)(R14*1), Z9
+	VFMADD231PS  Z9, Z0, Z6
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         104(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Z0
+	VMULPS       Z0, Z1, Z1
+	VMULPS       Z0, Z2, Z2
+	VMULPS       Z0, Z3, Z3
+	VMULPS       Z0, Z4, Z4
+	VMULPS       Z0, Z5, Z5
+	VMULPS       Z0, Z6, Z6
+	VMULPS       Z0, Z7, Z7
+	VMULPS       Z0, Z8, Z8
+
+store:
+	VMOVUPS Z1, (DX)
+	VMOVUPS Z2, 64(DX)
+	VMOVUPS Z3, 128(DX)
+	VMOVUPS Z4, 192(DX)
+	VMOVUPS Z5, 256(DX)
+	VMOVUPS Z6, 320(DX)
+	VMOVUPS Z7, 384(DX)
+	VMOVUPS Z8, 448(DX)
+	ADDQ    24(AX), DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
+	VZEROUPPER
+	RET
+
+// func spmm64AVX512Half(call *int) int
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·spmm64AVX512Half(SB), NOSPLIT, $8-16
+	MOVQ  call+0(FP), AX
+	MOVQ  48(AX), CX
+	MOVQ  56(AX), DX
+	MOVQ  80(AX), BX
+	MOVQ  32(AX), SI
+	MOVQ  88(AX), DI
+	MOVQ  $-1, R8
+	TESTQ DI, DI
+	JNE   val
+	LEAQ  one<>+0(SB), DI
+	XORQ  R8, R8
+
+val:
+	MOVQ  96(AX), R9
+	MOVQ  $-1, R10
+	TESTQ R9, R9
+	JNE   colScale
+	LEAQ  one<>+0(SB), R9
+	XORQ  R10, R10
+
+colScale:
+	XORQ R11, R11
+
+row:
+	CMPQ   R11, (AX)
+	JGE    done
+	CMPQ   40(AX), $0x00
+	JNE    add
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	JMP    begin
+
+add:
+	VMOVUPS (DX), Z1
+	VMOVUPS 64(DX), Z2
+	VMOVUPS 128(DX), Z3
+	VMOVUPS 192(DX), Z4
+
+begin:
+	MOVQ    64(AX), R15
+	MOVLQSX (R15)(R11*4), R12
+	MOVQ    72(AX), R15
+	MOVLQSX (R15)(R11*4), R13
+	LEAQ    128(BX), BP
+	LEAQ    32(R13), R15
+	CMPQ    R15, 8(AX)
+	CMOVQGT BX, BP
+	CMPQ    R12, R13
+	JGE     scale
+	PCALIGN $0x40
+
+edge:
+	MOVLQSX      (BP)(R12*4), R15
+	IMULQ        SI, R15
+	PREFETCHT1   (CX)(R15*1)
+	PREFETCHT1   64(CX)(R15*1)
+	MOVL         (BX)(R12*4), R14
+	CMPQ         R14, 16(AX)
+	JAE          done
+	MOVQ         R12, R15
+	ANDQ         R8, R15
+	VMOVSS       (DI)(R15*4), X0
+	MOVQ         R14, R15
+	ANDQ         R10, R15
+	VMULSS       (R9)(R15*4), X0, X0
+	VBROADCASTSS X0, Z0
+	IMULQ        SI, R14
+	VCVTPH2PS    (CX)(R14*1), Z5
+	VFMADD231PS  Z5, Z0, Z1
+	VCVTPH2PS    32(CX)(R14*1), Z5
+	VFMADD231PS  Z5, Z0, Z2
+	VCVTPH2PS    64(CX)(R14*1), Z5
+	VFMADD231PS  Z5, Z0, Z3
+	VCVTPH2PS    96(CX)(R14*1), Z5
+	VFMADD231PS  Z5, Z0, Z4
+	INCQ         R12
+	CMPQ         R12, R13
+	JL           edge
+
+scale:
+	MOVQ         104(AX), R15
+	TESTQ        R15, R15
+	JE           store
+	VBROADCASTSS (R15)(R11*4), Z0
+	VMULPS       Z0, Z1, Z1
+	VMULPS       Z0, Z2, Z2
+	VMULPS       Z0, Z3, Z3
+	VMULPS       Z0, Z4, Z4
+
+store:
+	VMOVUPS Z1, (DX)
+	VMOVUPS Z2, 64(DX)
+	VMOVUPS Z3, 128(DX)
+	VMOVUPS Z4, 192(DX)
+	ADDQ    24(AX), DX
+	INCQ    R11
+	JMP     row
+
+done:
+	MOVQ R11, ret+8(FP)
+	VZEROUPPER
+	RET
+
+// func topFinite(x *float32, n int) float32
+// Requires: AVX, AVX2, SSE
+TEXT ·topFinite(SB), NOSPLIT, $0-20
+	MOVQ     x+0(FP), AX
+	MOVQ     n+8(FP), CX
+	VXORPS   Y0, Y0, Y0
+	VPCMPEQD Y2, Y2, Y2
+	VPSRLD   $0x18, Y2, Y1
+	VPSLLD   $0x17, Y1, Y1
+	VPSRLD   $0x01, Y2, Y2
+
+loop:
+	VANDPS       (AX), Y2, Y3
+	VCMPPS       $0x01, Y1, Y3, Y4
+	VANDPS       Y4, Y3, Y3
+	VMAXPS       Y3, Y0, Y0
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, CX
+	JNE          loop
+	VEXTRACTF128 $0x01, Y0, X1
+	VMAXPS       X1, X0, X0
+	VMOVHLPS     X0, X0, X1
+	VMAXPS       X1, X0, X0
+	VMOVSHDUP    X0, X1
+	VMAXSS       X1, X0, X0
+	MOVSS        X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func halve(x *float32, n int, scale float32, half *uint16)
+// Requires: AVX, F16C
+TEXT ·halve(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         half+24(FP), DX
+	VBROADCASTSS scale+16(FP), Y0
+
+loop:
+	VMULPS    (AX), Y0, Y1
+	VCVTPS2PH $0x00, Y1, (DX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x10, DX
+	SUBQ      $0x08, CX
+	JNE       loop
 	VZEROUPPER
 	RET
 

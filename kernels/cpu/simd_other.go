@@ -19,6 +19,10 @@ func exponentialsAVX2(x, bias []float32, scale, shift float32) float64 {
 
 func (s *sparse[T]) rowsAssembly(lo, hi int) { s.rows(lo, hi) }
 
+func topAssembly(x []float32) float32 { return 0 }
+
+func roundAssembly(half []uint16, x []float32, scale float32) {}
+
 func (p *Panels) next(x, y []float32, panels int, threshold, s []float32, which []uint32) int {
 	return p.nextPlain(x, y, panels, threshold, s, which)
 }

@@ -3,6 +3,7 @@ package cpu
 import (
 	"math"
 	"slices"
+	"unsafe"
 
 	"nearfar/kernels"
 )
@@ -24,6 +25,7 @@ type sparse[T float] struct {
 	beg, end, col      []int32
 	rowScale, colScale []T
 	val                []T
+	half               []uint16 // X in its place, in binary16
 	level              level
 }
 
@@ -39,51 +41,65 @@ func (c *call[T]) spmm(k kernels.SpMM) Work {
 	m, nnz := in[1].Elems(), in[3].Elems()
 	rows := cut(m, s.d*(1+nnz/max(1, m)))
 	rows.part = max(rows.part, (m+spmmChunks-1)/spmmChunks)
+	assembly := c.set.level >= avx2 && unsafe.Sizeof(T(0)) == 4 && s.d%8 == 0 && nnz > 0 && in[0].Elems() > 0
 	var work Work
 	if k.Half {
-		h := halved[T]{x: s.x, rounded: take[T](c.arena, in[0].Elems())}
-		s.x = h.rounded
-		work = h.work(c)
+		work = s.halve(c, assembly)
 	}
-	if f, ok := any(s).(*sparse[float32]); ok && s.level >= avx2 && s.d%8 == 0 && nnz > 0 && in[0].Elems() > 0 {
-		return append(work, rows.phase(f.rowsAssembly))
+	if assembly {
+		return append(work, rows.phase(any(s).(*sparse[float32]).rowsAssembly))
 	}
 	return append(work, rows.phase(s.rows))
 }
 
-// halved rounds X to binary16.
-type halved[T float] struct {
-	x, rounded []T
-	tops       []T // of each chunk, the largest finite |x|
-}
-
-func (h *halved[T]) work(c *call[T]) Work {
-	chunks := cut(c.in[0].Elems(), 1)
-	h.tops = take[T](c.arena, chunks.chunks())
-	return Work{
-		{chunks.chunks(), h.top(chunks)},
-		chunks.phase(h.round),
-	}
-}
-
-func (h *halved[T]) top(chunks span) func(int) {
-	return func(chunk int) {
-		lo, hi := chunks.at(chunk)
-		h.tops[chunk] = 0
-		for _, x := range h.x[lo:hi] {
-			if x = max(x, -x); x <= math.MaxFloat32 && x > h.tops[chunk] {
-				h.tops[chunk] = x
-			}
+// halve is the phases that round X to binary16. The assembly multiplies that, at half the size, and the rows' scales take its scale back; plain Go
+// multiplies numbers that are rounded and no smaller.
+func (s *sparse[T]) halve(c *call[T], assembly bool) Work {
+	x, elements := s.x, cut(c.in[0].Elems(), 1)
+	tops := take[T](c.arena, elements.chunks())
+	scale := func() T { return T(kernels.HalfScale(float64(slices.Max(tops)))) }
+	if assembly {
+		s.half = take[uint16](c.arena, c.in[0].Elems())
+		scaled, given := take[T](c.arena, c.in[1].Elems()), s.rowScale
+		s.rowScale = scaled
+		return Work{
+			{elements.chunks(), func(chunk int) {
+				lo, hi := elements.at(chunk)
+				tops[chunk] = T(topAssembly(as32(x)[lo:hi]))
+			}},
+			elements.phase(func(lo, hi int) { roundAssembly(s.half[lo:hi], as32(x)[lo:hi], float32(scale())) }),
+			cut(len(scaled), 1).phase(func(lo, hi int) {
+				back := 1 / scale() // a power of 2
+				for i := lo; i < hi; i++ {
+					if scaled[i] = back; given != nil {
+						scaled[i] *= given[i]
+					}
+				}
+			}),
 		}
 	}
-}
-
-func (h *halved[T]) round(lo, hi int) {
-	scale := T(kernels.HalfScale(float64(slices.Max(h.tops))))
-	for i := lo; i < hi; i++ {
-		h.rounded[i] = T(kernels.FromHalf(kernels.ToHalf(float32(h.x[i]*scale)))) / scale
+	s.x = take[T](c.arena, c.in[0].Elems())
+	return Work{
+		{elements.chunks(), func(chunk int) {
+			lo, hi := elements.at(chunk)
+			tops[chunk] = 0
+			for _, x := range x[lo:hi] {
+				if x = max(x, -x); x <= math.MaxFloat32 && x > tops[chunk] {
+					tops[chunk] = x
+				}
+			}
+		}},
+		elements.phase(func(lo, hi int) {
+			scale := scale()
+			for i := lo; i < hi; i++ {
+				s.x[i] = T(kernels.FromHalf(kernels.ToHalf(float32(x[i]*scale)))) / scale
+			}
+		}),
 	}
 }
+
+// xRows is how many rows X has.
+func (s *sparse[T]) xRows() int { return len(s.x) / s.d }
 
 func (s *sparse[T]) rows(lo, hi int) {
 	for i := lo; i < hi; i++ {

@@ -8,9 +8,10 @@ import "unsafe"
 // fields, which are 8 bytes each.
 type spmmCall struct {
 	rows, edges, xRows      int // of this call, of col, and of x
-	stride                  int // bytes from row to row of x and y
+	stride, xStride         int // bytes from row to row of y, and of x
 	add                     int // to what is in y? 0 or 1
-	x, y                    *float32
+	x                       unsafe.Pointer
+	y                       *float32
 	beg, end, col           *int32
 	val, colScale, rowScale *float32 // nil: 1 for all
 }
@@ -63,32 +64,66 @@ func (s *sparse[T]) longRow(i int, limit int32) {
 
 // multiply sets, or adds to, rows of y from row i on, block by block of columns. The parts of the rows have been checked; columns are by the assembly.
 func (s *sparse[T]) multiply(i, rows int, beg, end []int32, add int, rowScale []T) {
-	c := spmmCall{rows: rows, edges: len(s.col), xRows: len(s.x) / s.d, stride: 4 * s.d, add: add,
+	c := spmmCall{rows: rows, edges: len(s.col), xRows: s.xRows(), stride: 4 * s.d, xStride: 4 * s.d, add: add,
 		beg: &beg[0], end: &end[0], col: unsafe.SliceData(s.col),
 		val: unsafe.SliceData(as32(s.val)), colScale: unsafe.SliceData(as32(s.colScale))}
 	if rowScale != nil {
 		c.rowScale = &as32(rowScale)[i]
 	}
-	x, y := as32(s.x), as32(s.y)
-	for k := 0; k < s.d; {
-		c.x, c.y = &x[k], &y[i*s.d+k]
+	if s.half != nil {
+		c.xStride = 2 * s.d
+	}
+	for k, cols := 0, 0; k < s.d; k += cols {
+		c.y = &as32(s.y)[i*s.d+k]
 		var done int
-		switch left := s.d - k; {
-		case left >= 128 && s.level >= avx512:
-			done, k = spmm128AVX512(&c.rows), k+128
-		case left >= 64 && s.level >= avx512:
-			done, k = spmm64AVX512(&c.rows), k+64
-		case left >= 64:
-			done, k = spmm64AVX2(&c.rows), k+64
-		case left >= 32:
-			done, k = spmm32AVX2(&c.rows), k+32
-		case left >= 16:
-			done, k = spmm16AVX2(&c.rows), k+16
-		default:
-			done, k = spmm8AVX2(&c.rows), k+8
+		if s.half != nil {
+			c.x = unsafe.Pointer(&s.half[k])
+			done, cols = c.half(s.d-k, s.level)
+		} else {
+			c.x = unsafe.Pointer(&s.x[k])
+			done, cols = c.full(s.d-k, s.level)
 		}
 		if done < rows {
 			panic("cpu: SpMM: a column that is no row of X")
 		}
 	}
 }
+
+// full multiplies as many of the columns that are left as one call can.
+func (c *spmmCall) full(left int, l level) (done, cols int) {
+	switch {
+	case left >= 128 && l >= avx512:
+		return spmm128AVX512(&c.rows), 128
+	case left >= 64 && l >= avx512:
+		return spmm64AVX512(&c.rows), 64
+	case left >= 64:
+		return spmm64AVX2(&c.rows), 64
+	case left >= 32:
+		return spmm32AVX2(&c.rows), 32
+	case left >= 16:
+		return spmm16AVX2(&c.rows), 16
+	}
+	return spmm8AVX2(&c.rows), 8
+}
+
+// half is full for an x of binary16.
+func (c *spmmCall) half(left int, l level) (done, cols int) {
+	switch {
+	case left >= 128 && l >= avx512:
+		return spmm128AVX512Half(&c.rows), 128
+	case left >= 64 && l >= avx512:
+		return spmm64AVX512Half(&c.rows), 64
+	case left >= 64:
+		return spmm64AVX2Half(&c.rows), 64
+	case left >= 32:
+		return spmm32AVX2Half(&c.rows), 32
+	case left >= 16:
+		return spmm16AVX2Half(&c.rows), 16
+	}
+	return spmm8AVX2Half(&c.rows), 8
+}
+
+// top and round are the assembly of halved, whose chunks are multiples of 8.
+func topAssembly(x []float32) float32 { return topFinite(&x[0], len(x)) }
+
+func roundAssembly(half []uint16, x []float32, scale float32) { halve(&x[0], len(x), scale, &half[0]) }

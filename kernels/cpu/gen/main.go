@@ -17,12 +17,16 @@ func main() {
 	expSum()
 	expTile(avx2, 6)
 	expTile(avx512, 12)
-	for _, cols := range []int{64, 32, 16, 8} {
-		spmm("AVX2", cols, YMM)
+	for _, half := range []bool{false, true} {
+		for _, cols := range []int{64, 32, 16, 8} {
+			spmm("AVX2", cols, YMM, half)
+		}
+		for _, cols := range []int{128, 64} {
+			spmm("AVX512", cols, ZMM, half)
+		}
 	}
-	for _, cols := range []int{128, 64} {
-		spmm("AVX512", cols, ZMM)
-	}
+	topFinite()
+	halve()
 	search(6, YMM)
 	search(12, ZMM)
 	streams()

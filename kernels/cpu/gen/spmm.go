@@ -11,13 +11,16 @@ import (
 
 // spmm keeps a row's sum in registers and asks for the row of x that is 32 edges ahead, whichever row of y that is for. Everything
 // that does not change from edge to edge is in a register: the loop takes half as long as the cache that feeds it.
-func spmm(set string, cols int, vector func() VecVirtual) {
+func spmm(set string, cols int, vector func() VecVirtual, half bool) {
 	const ahead = 32
-	name := fmt.Sprintf("spmm%d%s", cols, set)
+	name, size := fmt.Sprintf("spmm%d%s", cols, set), 4 // of an element of x
+	if half {
+		name, size = name+"Half", 2
+	}
 	TEXT(name, NOSPLIT, "func(call *int) int")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s computes y[i, 0..%d] for the rows of a spmmCall, of which it gets the first field. It returns how many rows it has done:", name, cols-1),
-		"all, or those before one with a column that is no row of x.")
+		"all, or those before one with a column that is no row of x.", map[bool]string{true: "x is of binary16.", false: "x is of float32."}[half])
 	call := Load(Param("call"), GP64())
 	field := func(name string) Mem { return Mem{Base: call, Disp: spmmCall[name]} }
 	load := func(name string) Register {
@@ -25,7 +28,7 @@ func spmm(set string, cols int, vector func() VecVirtual) {
 		MOVQ(field(name), r)
 		return r
 	}
-	x, y, col, stride := load("x"), load("y"), load("col"), load("stride")
+	x, y, col, stride := load("x"), load("y"), load("col"), load("xStride")
 	val, valMask := orOne("val", load("val"))
 	colScale, colMask := orOne("colScale", load("colScale"))
 
@@ -67,7 +70,7 @@ func spmm(set string, cols int, vector func() VecVirtual) {
 	Label("edge")
 	MOVLQSX(Mem{Base: next, Index: e, Scale: 4}, t)
 	IMULQ(stride, t)
-	for i := 0; i < 4*cols; i += 64 {
+	for i := 0; i < size*cols; i += 64 {
 		PREFETCHT1(Mem{Base: x, Index: t, Scale: 1, Disp: i})
 	}
 	MOVL(Mem{Base: col, Index: e, Scale: 4}, c.As32()) // a negative one is large
@@ -81,8 +84,16 @@ func spmm(set string, cols int, vector func() VecVirtual) {
 	VMULSS(Mem{Base: colScale, Index: t, Scale: 4}, v.AsX(), v.AsX())
 	VBROADCASTSS(v.AsX(), v)
 	IMULQ(stride, c)
-	for _, i := range outOfOrder(len(acc), 64/bytes) {
-		VFMADD231PS(Mem{Base: x, Index: c, Scale: 1, Disp: bytes * i}, v, acc[i])
+	read := bytes / 4 * size
+	for _, i := range outOfOrder(len(acc), 64/read) {
+		from := Mem{Base: x, Index: c, Scale: 1, Disp: read * i}
+		if !half {
+			VFMADD231PS(from, v, acc[i])
+			continue
+		}
+		wide := vector()
+		VCVTPH2PS(from, wide)
+		VFMADD231PS(wide, v, acc[i])
 	}
 	INCQ(e)
 	CMPQ(e, end)
@@ -100,7 +111,7 @@ func spmm(set string, cols int, vector func() VecVirtual) {
 	for i, r := range acc {
 		VMOVUPS(r, Mem{Base: y, Disp: bytes * i})
 	}
-	ADDQ(stride, y)
+	ADDQ(field("stride"), y)
 	INCQ(row)
 	JMP(LabelRef("row"))
 	Label("done")
@@ -129,7 +140,7 @@ func outOfOrder(n, perLine int) (order []int) {
 // spmmCall has the offsets of the struct's fields.
 var spmmCall = func() map[string]int {
 	at := map[string]int{}
-	for i, name := range []string{"rows", "edges", "xRows", "stride", "add", "x", "y", "beg", "end", "col", "val", "colScale", "rowScale"} {
+	for i, name := range []string{"rows", "edges", "xRows", "stride", "xStride", "add", "x", "y", "beg", "end", "col", "val", "colScale", "rowScale"} {
 		at[name] = 8 * i
 	}
 	return at
@@ -149,4 +160,54 @@ func orOne(name string, array Register) (Register, Register) {
 	XORQ(mask, mask)
 	Label(name)
 	return array, mask
+}
+
+// topFinite is what a binary16 copy of x is scaled by; halve makes it.
+func topFinite() {
+	TEXT("topFinite", NOSPLIT, "func(x *float32, n int) float32")
+	Pragma("noescape")
+	Doc("topFinite is the largest |x| that is finite, 0 without one. n > 0 is a multiple of 8.")
+	x, n := Load(Param("x"), GP64()), Load(Param("n"), GP64())
+	top, infinity, sign := YMM(), YMM(), YMM()
+	VXORPS(top, top, top)
+	VPCMPEQD(sign, sign, sign)
+	VPSRLD(U8(24), sign, infinity)
+	VPSLLD(U8(23), infinity, infinity)
+	VPSRLD(U8(1), sign, sign) // all bits but the sign
+	Label("loop")
+	v, finite := YMM(), YMM()
+	VANDPS(Mem{Base: x}, sign, v)
+	VCMPPS(U8(1), infinity, v, finite) // less than: NaN is not
+	VANDPS(finite, v, v)
+	VMAXPS(v, top, top)
+	ADDQ(U8(32), x)
+	SUBQ(U8(8), n)
+	JNE(LabelRef("loop"))
+	low, high := top.AsX(), XMM()
+	VEXTRACTF128(U8(1), top, high)
+	VMAXPS(high, low, low)
+	VMOVHLPS(low, low, high)
+	VMAXPS(high, low, low)
+	VMOVSHDUP(low, high)
+	VMAXSS(high, low, low)
+	Store(low, ReturnIndex(0))
+	VZEROUPPER()
+	RET()
+}
+
+func halve() {
+	TEXT("halve", NOSPLIT, "func(x *float32, n int, scale float32, half *uint16)")
+	Pragma("noescape")
+	Doc("halve rounds x·scale to binary16. n > 0 is a multiple of 8.")
+	x, n, half := Load(Param("x"), GP64()), Load(Param("n"), GP64()), Load(Param("half"), GP64())
+	scale, v := broadcast("scale"), YMM()
+	Label("loop")
+	VMULPS(Mem{Base: x}, scale, v)
+	VCVTPS2PH(U8(0), v, Mem{Base: half}) // to nearest, ties to even
+	ADDQ(U8(32), x)
+	ADDQ(U8(16), half)
+	SUBQ(U8(8), n)
+	JNE(LabelRef("loop"))
+	VZEROUPPER()
+	RET()
 }
