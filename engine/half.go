@@ -6,7 +6,7 @@ import (
 	"nearfar/kernels"
 )
 
-// halve makes every SpMM multiply in half precision, forward and backward: embeddings that are propagated, and their gradients. Nothing else changes.
+// halve makes SpMM multiply in half precision, forward and backward: embeddings that are propagated, and their gradients. Nothing else changes.
 func (c *code) halve() error {
 	for _, n := range c.insts {
 		k, ok := n.k.(kernels.SpMM)
@@ -20,4 +20,14 @@ func (c *code) halve() error {
 		}
 	}
 	return nil
+}
+
+// halveWhole takes back what does not pay: a product at a few rows would round more of X than it reads.
+func (c *code) halveWhole() {
+	for _, n := range c.insts {
+		if k, ok := n.k.(kernels.SpMM); ok && k.Half && 3*n.out[0].desc.Rows() <= n.in[0].desc.Rows() {
+			k.Half = false
+			n.k = k
+		}
+	}
 }

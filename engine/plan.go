@@ -35,6 +35,7 @@ func makePlan(c *code, ports []inputPort, options []PlanOption) *Plan {
 	if on(WithoutRowPruning) {
 		c.pruneRows()
 	}
+	c.halveWhole()
 	if on(WithoutMapFusion) {
 		c.fuseMaps()
 	}
