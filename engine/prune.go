@@ -104,8 +104,10 @@ func byRows(n *inst) bool {
 		return false
 	}
 	switch k := n.k.(type) {
-	case kernels.SpMM, kernels.NormaliseRows:
+	case kernels.SpMM:
 		return true
+	case kernels.NormaliseRows:
+		return k.Eps > 0 // else a row of zeros is not
 	case kernels.Random:
 		return !k.Rows
 	case kernels.Map:

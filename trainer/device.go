@@ -19,7 +19,7 @@ type Fallback struct {
 	Reason string
 
 	expected bool // a GPU, also where nobody asked for one
-	fitted   bool // the model, on the processor
+	chosen   bool // by the model or an option, whatever the machine has
 }
 
 // Warning is what a user who asked for a GPU by its index must read; empty where none was asked for.
@@ -27,7 +27,7 @@ func (f Fallback) Warning() string {
 	switch {
 	case f.Reason == "" || f.GPU == "auto":
 		return ""
-	case f.fitted:
+	case f.chosen:
 		return fmt.Sprintf("-gpu %s: %s: using the CPU", f.GPU, f.Reason)
 	}
 	return fmt.Sprintf("-gpu %s: %s: using the CPU ('trainer doctor' says more)", f.GPU, f.Reason)
@@ -50,8 +50,8 @@ func (f Fallback) Said() string {
 }
 
 // OpenDevice opens the device that -gpu asks for: a GPU by its index, the first that can be used (auto), or the processor (off). Where a GPU cannot be
-// had it is the processor, and the Fallback says why; with -require-gpu that is an error. A model that is fitted has no use for a GPU, and none is
-// opened. Of no model (nil), it is what others get.
+// had it is the processor, and the Fallback says why; with -require-gpu that is an error. A model that is fitted has no use for a GPU, nor has half precision, and
+// none is opened. Of no model (nil), it is what others get.
 func OpenDevice(o Running, model models.Options) (engine.Device, Fallback, error) {
 	if err := checkGPU(o.GPU, o.RequireGPU); err != nil {
 		return nil, Fallback{}, err
@@ -64,12 +64,11 @@ func OpenDevice(o Running, model models.Options) (engine.Device, Fallback, error
 	if o.GPU == "off" {
 		return processor(), Fallback{}, nil
 	}
-	if _, fitted := model.(models.Fitted); fitted {
-		const reason = "the model is fitted on the processor, and ranks there"
+	if reason := noGPU(o, model); reason != "" {
 		if o.RequireGPU {
 			return nil, Fallback{}, fmt.Errorf("-require-gpu: %s: leave it out", reason)
 		}
-		return processor(), Fallback{GPU: o.GPU, Reason: reason, fitted: true}, nil
+		return processor(), Fallback{GPU: o.GPU, Reason: reason, chosen: true, expected: o.Precision == half && cuda.Expected()}, nil
 	}
 	index := cuda.Any
 	if o.GPU != "auto" {
@@ -83,6 +82,20 @@ func OpenDevice(o Running, model models.Options) (engine.Device, Fallback, error
 		return nil, Fallback{}, fmt.Errorf("-require-gpu: %w ('trainer doctor' says more)", err)
 	}
 	return processor(), Fallback{GPU: o.GPU, Reason: err.Error(), expected: cuda.Expected()}, nil
+}
+
+// half is the -precision of which only the processor has kernels.
+const half = "half"
+
+// noGPU says what of the options and the model has no use for a GPU; empty where there is nothing.
+func noGPU(o Running, model models.Options) string {
+	if _, fitted := model.(models.Fitted); fitted {
+		return "the model is fitted on the processor, and ranks there"
+	}
+	if o.Precision == half {
+		return "-precision half is the processor's"
+	}
+	return ""
 }
 
 // KernelVariable names the kernels of the processor: generic, avx2 or avx512. Without it they are the fastest that it can run.

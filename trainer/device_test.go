@@ -38,6 +38,22 @@ func TestFittedModelsUseNoGPU(t *testing.T) {
 	}
 }
 
+// Half precision gets the processor too.
+func TestHalfPrecisionUsesNoGPU(t *testing.T) {
+	const reason = "-precision half is the processor's"
+	d, fallback, err := OpenDevice(Running{GPU: "0", Precision: "half"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if want := "-gpu 0: " + reason + ": using the CPU"; !strings.HasPrefix(d.Name(), "cpu/") || fallback.Warning() != want {
+		t.Errorf("%s, warning %q, want %q", d.Name(), fallback.Warning(), want)
+	}
+	if _, _, err := OpenDevice(Running{GPU: "auto", RequireGPU: true, Precision: "half"}, nil); err == nil || !strings.Contains(err.Error(), reason) {
+		t.Errorf("-require-gpu: the error is %v", err)
+	}
+}
+
 // Where nobody asked for a GPU its lack is worth a word if one could be expected.
 func TestNote(t *testing.T) {
 	for _, tt := range []struct {

@@ -175,7 +175,7 @@ func (r *run) build(device engine.Device) (err error) {
 // NewStore is where a run's parameters live.
 func NewStore(device engine.Device, o Options) *engine.Store {
 	store := engine.NewStore(device, kernels.Float32, o.Seed)
-	store.Half = o.Precision == "half"
+	store.Half = o.Precision == half
 	return store
 }
 

@@ -531,7 +531,15 @@ DATA exp2Table8<>+240(SB)/4, $0xc2fc0000
 DATA exp2Table8<>+244(SB)/4, $0xc2fc0000
 DATA exp2Table8<>+248(SB)/4, $0xc2fc0000
 DATA exp2Table8<>+252(SB)/4, $0xc2fc0000
-GLOBL exp2Table8<>(SB), RODATA|NOPTR, $256
+DATA exp2Table8<>+256(SB)/4, $0x43000000
+DATA exp2Table8<>+260(SB)/4, $0x43000000
+DATA exp2Table8<>+264(SB)/4, $0x43000000
+DATA exp2Table8<>+268(SB)/4, $0x43000000
+DATA exp2Table8<>+272(SB)/4, $0x43000000
+DATA exp2Table8<>+276(SB)/4, $0x43000000
+DATA exp2Table8<>+280(SB)/4, $0x43000000
+DATA exp2Table8<>+284(SB)/4, $0x43000000
+GLOBL exp2Table8<>(SB), RODATA|NOPTR, $288
 
 // func expTile6x16(k int, a *float32, b *float32, panels int, e *float32, eRow int, sums *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
@@ -606,6 +614,8 @@ loop:
 	DECQ         R10
 	JNE          loop
 	MOVQ         SI, R11
+	VMOVUPS      exp2Table8<>+256(SB), Y13
+	VMINPS       Y0, Y13, Y0
 	VCMPPS       $0x05, exp2Table8<>+224(SB), Y0, Y14
 	VROUNDPS     $0x08, Y0, Y12
 	VSUBPS       Y12, Y0, Y0
@@ -621,6 +631,8 @@ loop:
 	VPADDD       Y12, Y13, Y0
 	VANDPS       Y14, Y0, Y0
 	VMOVUPS      Y0, (R11)
+	VMOVUPS      exp2Table8<>+256(SB), Y13
+	VMINPS       Y1, Y13, Y1
 	VCMPPS       $0x05, exp2Table8<>+224(SB), Y1, Y14
 	VROUNDPS     $0x08, Y1, Y12
 	VSUBPS       Y12, Y1, Y1
@@ -640,6 +652,8 @@ loop:
 	VADDPS       (R8), Y0, Y0
 	VMOVUPS      Y0, (R8)
 	ADDQ         DI, R11
+	VMOVUPS      exp2Table8<>+256(SB), Y1
+	VMINPS       Y2, Y1, Y2
 	VCMPPS       $0x05, exp2Table8<>+224(SB), Y2, Y12
 	VROUNDPS     $0x08, Y2, Y0
 	VSUBPS       Y0, Y2, Y2
@@ -655,6 +669,8 @@ loop:
 	VPADDD       Y0, Y1, Y2
 	VANDPS       Y12, Y2, Y2
 	VMOVUPS      Y2, (R11)
+	VMOVUPS      exp2Table8<>+256(SB), Y1
+	VMINPS       Y3, Y1, Y3
 	VCMPPS       $0x05, exp2Table8<>+224(SB), Y3, Y12
 	VROUNDPS     $0x08, Y3, Y0
 	VSUBPS       Y0, Y3, Y3
@@ -674,6 +690,8 @@ loop:
 	VADDPS       32(R8), Y0, Y0
 	VMOVUPS      Y0, 32(R8)
 	ADDQ         DI, R11
+	VMOVUPS      exp2Table8<>+256(SB), Y1
+	VMINPS       Y4, Y1, Y4
 	VCMPPS       $0x05, exp2Table8<>+224(SB), Y4, Y2
 	VROUNDPS     $0x08, Y4, Y0
 	VSUBPS       Y0, Y4, Y4
@@ -689,6 +707,8 @@ loop:
 	VPADDD       Y0, Y1, Y4
 	VANDPS       Y2, Y4, Y4
 	VMOVUPS      Y4, (R11)
+	VMOVUPS      exp2Table8<>+256(SB), Y1
+	VMINPS       Y5, Y1, Y5
 	VCMPPS       $0x05, exp2Table8<>+224(SB), Y5, Y2
 	VROUNDPS     $0x08, Y5, Y0
 	VSUBPS       Y0, Y5, Y5
@@ -708,6 +728,8 @@ loop:
 	VADDPS       64(R8), Y0, Y0
 	VMOVUPS      Y0, 64(R8)
 	ADDQ         DI, R11
+	VMOVUPS      exp2Table8<>+256(SB), Y1
+	VMINPS       Y6, Y1, Y6
 	VCMPPS       $0x05, exp2Table8<>+224(SB), Y6, Y2
 	VROUNDPS     $0x08, Y6, Y0
 	VSUBPS       Y0, Y6, Y6
@@ -723,6 +745,8 @@ loop:
 	VPADDD       Y0, Y1, Y6
 	VANDPS       Y2, Y6, Y6
 	VMOVUPS      Y6, (R11)
+	VMOVUPS      exp2Table8<>+256(SB), Y1
+	VMINPS       Y7, Y1, Y7
 	VCMPPS       $0x05, exp2Table8<>+224(SB), Y7, Y2
 	VROUNDPS     $0x08, Y7, Y0
 	VSUBPS       Y0, Y7, Y7
@@ -742,6 +766,8 @@ loop:
 	VADDPS       96(R8), Y0, Y0
 	VMOVUPS      Y0, 96(R8)
 	ADDQ         DI, R11
+	VMOVUPS      exp2Table8<>+256(SB), Y1
+	VMINPS       Y8, Y1, Y8
 	VCMPPS       $0x05, exp2Table8<>+224(SB), Y8, Y2
 	VROUNDPS     $0x08, Y8, Y0
 	VSUBPS       Y0, Y8, Y8
@@ -757,6 +783,8 @@ loop:
 	VPADDD       Y0, Y1, Y8
 	VANDPS       Y2, Y8, Y8
 	VMOVUPS      Y8, (R11)
+	VMOVUPS      exp2Table8<>+256(SB), Y1
+	VMINPS       Y9, Y1, Y9
 	VCMPPS       $0x05, exp2Table8<>+224(SB), Y9, Y2
 	VROUNDPS     $0x08, Y9, Y0
 	VSUBPS       Y0, Y9, Y9
@@ -776,6 +804,8 @@ loop:
 	VADDPS       128(R8), Y0, Y0
 	VMOVUPS      Y0, 128(R8)
 	ADDQ         DI, R11
+	VMOVUPS      exp2Table8<>+256(SB), Y1
+	VMINPS       Y10, Y1, Y10
 	VCMPPS       $0x05, exp2Table8<>+224(SB), Y10, Y2
 	VROUNDPS     $0x08, Y10, Y0
 	VSUBPS       Y0, Y10, Y10
@@ -791,6 +821,8 @@ loop:
 	VPADDD       Y0, Y1, Y10
 	VANDPS       Y2, Y10, Y10
 	VMOVUPS      Y10, (R11)
+	VMOVUPS      exp2Table8<>+256(SB), Y1
+	VMINPS       Y11, Y1, Y11
 	VCMPPS       $0x05, exp2Table8<>+224(SB), Y11, Y2
 	VROUNDPS     $0x08, Y11, Y0
 	VSUBPS       Y0, Y11, Y11
@@ -992,7 +1024,23 @@ DATA exp2Table16<>+496(SB)/4, $0xc2fc0000
 DATA exp2Table16<>+500(SB)/4, $0xc2fc0000
 DATA exp2Table16<>+504(SB)/4, $0xc2fc0000
 DATA exp2Table16<>+508(SB)/4, $0xc2fc0000
-GLOBL exp2Table16<>(SB), RODATA|NOPTR, $512
+DATA exp2Table16<>+512(SB)/4, $0x43000000
+DATA exp2Table16<>+516(SB)/4, $0x43000000
+DATA exp2Table16<>+520(SB)/4, $0x43000000
+DATA exp2Table16<>+524(SB)/4, $0x43000000
+DATA exp2Table16<>+528(SB)/4, $0x43000000
+DATA exp2Table16<>+532(SB)/4, $0x43000000
+DATA exp2Table16<>+536(SB)/4, $0x43000000
+DATA exp2Table16<>+540(SB)/4, $0x43000000
+DATA exp2Table16<>+544(SB)/4, $0x43000000
+DATA exp2Table16<>+548(SB)/4, $0x43000000
+DATA exp2Table16<>+552(SB)/4, $0x43000000
+DATA exp2Table16<>+556(SB)/4, $0x43000000
+DATA exp2Table16<>+560(SB)/4, $0x43000000
+DATA exp2Table16<>+564(SB)/4, $0x43000000
+DATA exp2Table16<>+568(SB)/4, $0x43000000
+DATA exp2Table16<>+572(SB)/4, $0x43000000
+GLOBL exp2Table16<>(SB), RODATA|NOPTR, $576
 
 // func expTile12x32(k int, a *float32, b *float32, panels int, e *float32, eRow int, sums *float32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+

@@ -3,6 +3,7 @@ package evaluate
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -20,23 +21,30 @@ type Factored interface {
 // groupUsers are ranked together by a worker: what is read of the items' table into a cache then serves all of them.
 const groupUsers = 96
 
-// factored ranks all users of the report by tables. A worker takes group after group.
-func (r *ranking) factored(ctx context.Context, users, items Table, kernels cpu.Set) error {
+// factored ranks all users of the report by tables. A worker takes group after group; there may be more of them than share a block of scores.
+func (r *ranking) factored(ctx context.Context, users, items Table, kernels cpu.Set, threads int) error {
 	panels := kernels.Pack(items.Data, items.N, items.D)
-	groups := (len(r.report.Users) + groupUsers - 1) / groupUsers
+	size := min(groupUsers, (len(r.report.Users)+threads-1)/threads)
+	groups := (len(r.report.Users) + size - 1) / size
+	for len(r.workers) < min(threads, groups) {
+		r.workers = append(r.workers, &worker{ranking: r, sel: newSelector(r.report.Depth, r.workers[0].sel.ties), masks: make([][]int32, len(r.Mask))})
+	}
 	errs := make([]error, groups)
 	var next atomic.Int64
+	var failed atomic.Bool // groups before the one that has are under way, or done
 	var wg sync.WaitGroup
 	for _, w := range r.workers {
 		wg.Go(func() {
 			group := newGroup(w, users.D)
 			for {
 				g := int(next.Add(1) - 1)
-				if g >= groups || ctx.Err() != nil {
+				if g >= groups || failed.Load() || ctx.Err() != nil {
 					return
 				}
-				first := g * groupUsers
-				errs[g] = group.rank(first, min(first+groupUsers, len(r.report.Users)), users, panels)
+				first := g * size
+				if errs[g] = group.rank(first, min(first+size, len(r.report.Users)), users, panels); errs[g] != nil {
+					failed.Store(true)
+				}
 			}
 		})
 	}
@@ -83,7 +91,10 @@ func (g *group) rank(first, last int, users Table, panels *cpu.Panels) error {
 		g.nan[i] = -1
 	}
 	panels.Search(g.vectors, n, func(i, item int, score float32) float32 {
-		if score != score && g.nan[i] < 0 {
+		if g.nan[i] >= 0 {
+			return float32(math.Inf(1)) // the rest is of no use
+		}
+		if score != score {
 			g.nan[i] = int32(item)
 		}
 		return g.best[i].offer(int32(item), score, g.masks[i])

@@ -102,7 +102,7 @@ func rankBy(ctx context.Context, scorer Scorer, p Protocol, ties []uint64) (*Rep
 		}
 		r.workers = append(r.workers, w)
 	}
-	if err := r.all(ctx, scorer, block); err != nil {
+	if err := r.all(ctx, scorer, block, threads); err != nil {
 		return nil, err
 	}
 	if p.Train != nil && p.Candidates == 0 {
@@ -115,14 +115,14 @@ func rankBy(ctx context.Context, scorer Scorer, p Protocol, ties []uint64) (*Rep
 }
 
 // all ranks every user of the report: by the tables of a Factored scorer, or block by block of scores.
-func (r *ranking) all(ctx context.Context, scorer Scorer, block int) error {
+func (r *ranking) all(ctx context.Context, scorer Scorer, block, threads int) error {
 	if f, ok := scorer.(Factored); ok && r.Candidates == 0 {
 		users, items, kernels, err := f.Factors()
 		if err != nil {
 			return fmt.Errorf("evaluate: reading the tables: %w", err)
 		}
 		if kernels != nil {
-			return r.factored(ctx, users, items, *kernels)
+			return r.factored(ctx, users, items, *kernels, threads)
 		}
 	}
 	users := r.report.Users

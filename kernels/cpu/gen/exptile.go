@@ -9,9 +9,9 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// exp2Constants are those of 2^f for |f| <= 1/2, within 3e-9 of it (a minimax fit, its coefficients float32, exact at 0), and the exponent of the
-// smallest normal number; each is repeated to the width of a register. One degree less is off by 9e-8, always the same way at one f, which sums show.
-var exp2Constants = []float32{1, 0.693147182, 0.240226477, 0.0555035993, 0.00961850584, 0.00133908063, 0.000153264627, -126}
+// exp2Constants are those of 2^f for |f| <= 1/2, within 3e-9 of it (a minimax fit, its coefficients float32, exact at 0), the exponent of the
+// smallest normal number, and that of infinity; each is repeated to the width of a register. One degree less is off by 9e-8, always the same way at one f, which sums show.
+var exp2Constants = []float32{1, 0.693147182, 0.240226477, 0.0555035993, 0.00961850584, 0.00133908063, 0.000153264627, -126, 128}
 
 // expTile is the score, its exponential and the row's sum of one tile, of which nothing leaves the registers before it is e^s. At an inner size of 64
 // the six FMAs of the polynomial alone are 9% of the product's.
@@ -30,7 +30,7 @@ func expTile(v vectors, rows int) {
 	TEXT(name, NOSPLIT, "func(k int, a, b *float32, panels int, e *float32, eRow int, sums *float32)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s sets E[%d x %d·panels] to 2^(A·B) and the first %d sums to the sums of its rows, for A[k][%d] and B[panels][k][%d]; k, panels > 0.", name, rows, cols, rows, rows, cols),
-		fmt.Sprintf("The rows of E are eRow bytes apart; sums has room for %d numbers. An exponent is below 128 or NaN; under -126 the power is 0.", rows*v.lanes))
+		fmt.Sprintf("The rows of E are eRow bytes apart; sums has room for %d numbers. Under -126 the power is 0, from 128 on infinite; NaN stays.", rows*v.lanes))
 	k := Load(Param("k"), GP64())
 	a, b := Load(Param("a"), GP64()), Load(Param("b"), GP64())
 	panels, e, eRow, sums := Load(Param("panels"), GP64()), Load(Param("e"), GP64()), Load(Param("eRow"), GP64()), Load(Param("sums"), GP64())
@@ -101,6 +101,8 @@ func (v vectors) exp2(x VecVirtual, at func(int) Mem) {
 		VRNDSCALEPS(U8(0), x, n)
 		VREDUCEPS(U8(0), x, x) // of -Inf it is 0, and the power then 0
 	} else {
+		VMOVUPS(at(degree+2), p)
+		VMINPS(x, p, x)                        // of NaN and a number it is the second source: NaN
 		VCMPPS(U8(5), at(degree+1), x, normal) // not less than
 		VROUNDPS(U8(8), x, n)
 		VSUBPS(n, x, x)
