@@ -6,6 +6,7 @@ package main
 
 import (
 	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
 
@@ -70,4 +71,16 @@ func broadcast(param string) VecVirtual {
 	r := YMM()
 	VBROADCASTSS(p.Addr, r)
 	return r
+}
+
+// across brings the eight lanes of r to one, in its lowest, by an operation on vectors that the last two lanes need as one on scalars.
+func across(r VecVirtual, packed, scalar func(...Op)) Register {
+	low, high := r.AsX(), XMM()
+	VEXTRACTF128(U8(1), r, high)
+	packed(high, low, low)
+	VMOVHLPS(low, low, high)
+	packed(high, low, low)
+	VMOVSHDUP(low, high)
+	scalar(high, low, low)
+	return low
 }
