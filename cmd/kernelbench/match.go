@@ -49,21 +49,23 @@ func (c *contestant) judge(err error) {
 	}
 }
 
-// ratios prints how many times as long the peers take as the fastest of ours.
+// ratios prints how many times as long the peers take as the fastest of ours, and as the fastest in half precision.
 func (m *match) ratios(w io.Writer, clock string) {
-	var ours *contestant
-	for _, c := range m.all {
-		if c.device == "cpu" && len(c.warm) > 0 && (ours == nil || median(c.warm, clockOf(clock, c.threads)) < median(ours.warm, clockOf(clock, ours.threads))) {
-			ours = c
+	for _, half := range []bool{false, true} {
+		var ours *contestant
+		for _, c := range m.all {
+			if c.device == "cpu" && c.half == half && len(c.warm) > 0 && (ours == nil || median(c.warm, clockOf(clock, c.threads)) < median(ours.warm, clockOf(clock, ours.threads))) {
+				ours = c
+			}
 		}
-	}
-	for _, c := range m.all {
-		if ours == nil || len(c.warm) == 0 || c.peer() == "" {
-			continue
+		for _, c := range m.all {
+			if ours == nil || len(c.warm) == 0 || c.peer() == "" {
+				continue
+			}
+			by := clockOf(clock, c.threads)
+			of := func(q float64) float64 { return float64(quantile(c.warm, by, q)) / float64(quantile(ours.warm, by, q)) }
+			fmt.Fprintf(w, "  %s: x%.2f of %s (best of each: x%.2f)  %s\n", ours.variant, of(.5), c.peer(), of(0), c.about)
 		}
-		by := clockOf(clock, c.threads)
-		of := func(q float64) float64 { return float64(quantile(c.warm, by, q)) / float64(quantile(ours.warm, by, q)) }
-		fmt.Fprintf(w, "  x%.2f of %s (best of each: x%.2f)  %s\n", of(.5), c.peer(), of(0), c.about)
 	}
 }
 

@@ -85,6 +85,7 @@ func problems(w *workload, n dimensions) []problem {
 
 	list := []problem{
 		spmm("SpMM", kernels.SpMM{Scaled: true}),
+		spmm("SpMM half", kernels.SpMM{Scaled: true, Half: true}),
 		spmm("SpMM valued", kernels.SpMM{Scaled: true, Valued: true}),
 		optimiser("Adam", kernels.Adam{B1: .9, B2: .999, Eps: 1e-8}, 2),
 		optimiser("AdamW", kernels.Adam{B1: .9, B2: .999, Eps: 1e-8, Decay: .01, Decoupled: true}, 2),

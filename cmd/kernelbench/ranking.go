@@ -9,7 +9,9 @@ import (
 	"slices"
 
 	"nearfar/engine"
+	"nearfar/engine/cpu"
 	"nearfar/kernels"
+	kernelset "nearfar/kernels/cpu"
 	"nearfar/trainer/evaluate"
 )
 
@@ -39,32 +41,45 @@ func (r *ranking) work() work {
 	return work{flops: flops, bytes: bytes, reach: bytes}
 }
 
-// scorer multiplies a block of users with all items on a device.
+// scorer multiplies users with all items on a device, as the trainer's does: on the processor while the best are looked for, elsewhere block by block.
 type scorer struct {
 	*ranking
+	device
 	block int
 	o     *operands
 	exec  engine.Exec
 }
 
-func (r *ranking) open(d engine.Device) (s *scorer, err error) {
+func (r *ranking) open(d device) (s *scorer, err error) {
 	const most = 8 << 20 // bytes of scores at once, as the trainer has it
 	dim, items := r.items.Desc.Dim[1], r.items.Desc.Dim[0]
-	s = &scorer{ranking: r, block: max(1, min(scoreRows, r.users.Desc.Dim[0], most/4/items))}
+	s = &scorer{ranking: r, device: d, block: max(1, min(scoreRows, r.users.Desc.Dim[0], most/4/items))}
 	turned := filled(func(i int) float32 { return r.items.F32[i%items*dim+i/items] }, dim, items)
 	p := problem{name: "Ranking", k: kernels.MatMul{}}
-	if s.o, err = place(d, p, []tensor{blank(kernels.Of(kernels.Float32, s.block, dim)), turned}); err != nil {
+	if s.o, err = place(d.Device, p, []tensor{blank(kernels.Of(kernels.Float32, s.block, dim)), turned}); err != nil {
 		return nil, err
 	}
-	if s.exec, err = s.o.load(d); err != nil {
+	if s.exec, err = s.o.load(d.Device); err != nil {
 		return nil, errors.Join(err, s.o.free())
 	}
 	return s, nil
 }
 
 func (s *scorer) Close() error { return errors.Join(s.exec.Close(), s.o.free()) }
-func (s *scorer) Users() int   { return s.users.Desc.Dim[0] }
-func (s *scorer) Items() int   { return s.items.Desc.Dim[0] }
+
+// Factors implements evaluate.Factored where the device is the processor.
+func (s *scorer) Factors() (users, items evaluate.Table, kernels *kernelset.Set, err error) {
+	processor, ok := s.Device.(*cpu.Device)
+	if !ok {
+		return users, items, nil, nil
+	}
+	table := func(t tensor) evaluate.Table { return evaluate.Table{Data: t.F32, N: t.Desc.Dim[0], D: t.Desc.Dim[1]} }
+	set := processor.Kernels()
+	return table(s.users), table(s.items), &set, nil
+}
+
+func (s *scorer) Users() int { return s.users.Desc.Dim[0] }
+func (s *scorer) Items() int { return s.items.Desc.Dim[0] }
 
 // Score implements evaluate.Scorer. Users follow one another here.
 func (s *scorer) Score(ctx context.Context, users []int32, out []float32) error {
@@ -97,11 +112,12 @@ func (s *scorer) rank(ctx context.Context) (tensor, error) {
 	for u := range users {
 		users[u] = int32(u)
 	}
-	err := evaluate.Recommend(ctx, s, users, func(u int32) [][]int32 { return [][]int32{s.train.Of(int(u))} }, depth, 1,
-		func(u int32, items []int32, _ []float32) error {
-			copy(top.I32[int(u)*depth:], items)
-			return nil
-		})
+	seen := func(u int32) [][]int32 { return [][]int32{s.train.Of(int(u))} }
+	r := evaluate.Request{Users: users, Seen: seen, N: depth, Seed: 1, Threads: s.threads}
+	err := evaluate.Recommend(ctx, s, r, func(u int32, items []int32, _ []float32) error {
+		copy(top.I32[int(u)*depth:], items)
+		return nil
+	})
 	return top, err
 }
 
@@ -153,7 +169,7 @@ func (b *bencher) rank(ctx context.Context, r *ranking) (err error) {
 	defer func() { err = errors.Join(err, m.close()) }()
 	var verified []tensor
 	for _, d := range b.devices {
-		s, err := r.open(d.Device)
+		s, err := r.open(d)
 		if err != nil {
 			return err
 		}

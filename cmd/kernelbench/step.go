@@ -35,8 +35,14 @@ const (
 	stepEps    = .1
 )
 
+// A precision is of a step's numbers.
+type precision struct {
+	float kernels.DType
+	half  bool // what propagates is binary16: -precision half
+}
+
 // program builds the step on a device, with noise of length eps.
-func (s *simgcl) program(d engine.Device, float kernels.DType, eps float64) (*engine.Store, *engine.Program, error) {
+func (s *simgcl) program(d engine.Device, of precision, eps float64) (*engine.Store, *engine.Program, error) {
 	o := &models.SimGCLOptions{Eps: eps}
 	o.EmbeddingOptions = models.EmbeddingOptions{Dim: s.dim, Batch: s.batch, Init: "xavier", Sampling: sample.Shuffle, Reduce: sample.Mean, Reg: stepReg, L2: models.Final,
 		NegativeOptions: models.NegativeOptions{NumNegatives: 1, NegativeSampling: sample.UniformItems, HardNegatives: 1}}
@@ -50,7 +56,8 @@ func (s *simgcl) program(d engine.Device, float kernels.DType, eps float64) (*en
 	if err != nil {
 		return nil, nil, err
 	}
-	store := engine.NewStore(d, float, stepSeed)
+	store := engine.NewStore(d, of.float, stepSeed)
+	store.Half = of.half
 	p, err := engine.Build(store, func(b *engine.Builder) engine.Step { return engine.Optimise(b, m.Train(b), rule) })
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
@@ -64,11 +71,11 @@ func losses(ctx context.Context, p *engine.Program, n int) (all [][]float64, err
 	return all, err
 }
 
-// reference is what the step gives in float64, in plain Go.
-func (s *simgcl) reference(ctx context.Context, eps float64, steps int) ([][]float64, error) {
+// reference is what the step gives in float64, in plain Go; with half, where that rounds what propagates to binary16.
+func (s *simgcl) reference(ctx context.Context, half bool, eps float64, steps int) ([][]float64, error) {
 	d := cpu.New(0, kernelset.Generic())
 	defer d.Close()
-	store, p, err := s.program(d, kernels.Float64, eps)
+	store, p, err := s.program(d, precision{kernels.Float64, half}, eps)
 	if err != nil {
 		return nil, err
 	}
@@ -126,34 +133,42 @@ const stepsChecked = 3
 func (b *bencher) step(ctx context.Context, s *simgcl) (err error) {
 	m := &match{kernel: stepName, size: s.size(), looked: fmt.Sprintf("losses of %d steps", stepsChecked)}
 	defer func() { err = errors.Join(err, m.close()) }()
-	want, err := s.reference(ctx, stepEps, stepsChecked)
-	if err != nil {
-		return err
-	}
 	var embedding tensor
-	for _, d := range b.devices {
-		store, p, err := s.program(d.Device, kernels.Float32, stepEps)
+	for _, half := range []bool{false, true} {
+		want, err := s.reference(ctx, half, stepEps, stepsChecked)
 		if err != nil {
 			return err
 		}
-		m.closeLater(store.Close)
-		m.closeLater(p.Close)
-		if embedding.F32 == nil {
-			if embedding.F32, embedding.Desc, err = store.Read32("embedding"); err != nil {
+		for _, d := range b.devices {
+			if half && !d.host {
+				continue // -precision half is the processor's
+			}
+			store, p, err := s.program(d.Device, precision{kernels.Float32, half}, stepEps)
+			if err != nil {
 				return err
 			}
-		}
-		have, err := losses(ctx, p, stepsChecked)
-		if err != nil {
-			return err
-		}
-		c := m.enter(d)
-		c.judge(agree(have, want))
-		at := uint64(stepsChecked)
-		c.run = func(ctx context.Context, times int) (timing, error) {
-			from := at
-			at += uint64(times)
-			return clocked(func() error { return p.Run(ctx, from, times, nil) })
+			m.closeLater(store.Close)
+			m.closeLater(p.Close)
+			if embedding.F32 == nil {
+				if embedding.F32, embedding.Desc, err = store.Read32("embedding"); err != nil {
+					return err
+				}
+			}
+			have, err := losses(ctx, p, stepsChecked)
+			if err != nil {
+				return err
+			}
+			c := m.enter(d)
+			if c.half = half; half {
+				c.variant += " half"
+			}
+			c.judge(agree(have, want))
+			at := uint64(stepsChecked)
+			c.run = func(ctx context.Context, times int) (timing, error) {
+				from := at
+				at += uint64(times)
+				return clocked(func() error { return p.Run(ctx, from, times, nil) })
+			}
 		}
 	}
 	if b.dump != "" {
@@ -166,7 +181,7 @@ func (b *bencher) step(ctx context.Context, s *simgcl) (err error) {
 
 // stepOfPeers compares without noise: random numbers are each program's own.
 func (b *bencher) stepOfPeers(ctx context.Context, m *match, s *simgcl, embedding tensor) error {
-	want, err := s.reference(ctx, 0, stepsChecked)
+	want, err := s.reference(ctx, false, 0, stepsChecked)
 	if err != nil {
 		return err
 	}

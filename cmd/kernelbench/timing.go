@@ -43,6 +43,7 @@ type contestant struct {
 	note            string // why it is not verified or not timed
 	refuses         bool   // to be timed
 	gpu             bool   // its caches are not the processor's
+	half            bool   // it computes less precisely than the others of the match
 	about           string // how it does it, of a peer
 
 	times      int // runs between two looks at the clock

@@ -57,10 +57,10 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return err
 	}
 	defer ranker.close()
-	var scorer evaluate.Scorer = ranker
+	var scorer evaluate.Scorer = ranker.scorer
 	match := trainer.MatchIDs(data, of.userID, of.itemID)
 	if !match.Identical(of.userID, of.itemID) {
-		scorer = match.Scorer(ranker)
+		scorer = match.Scorer(ranker.scorer)
 		fmt.Fprintf(stdout, "the run does not know %d users of %d, who are left out, and %d items of %d, which are misses; %d of its items are not in the data\n",
 			match.UnknownUsers, data.Users(), match.UnknownItems, data.Items(), match.UnrankedItems)
 		data = match.Known(data)

@@ -120,8 +120,8 @@ type scores struct {
 
 // ranker ranks on a device. close is the caller's.
 type ranker struct {
-	trainer.HistoryScorer
-	close func() error
+	scorer trainer.HistoryScorer
+	close  func() error
 }
 
 // scores are those of the tables that the run exported, of one of its checkpoints ("best", "last"), or of a model without either, which is fitted again

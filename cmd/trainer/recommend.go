@@ -72,17 +72,17 @@ func recommend(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		return fmt.Errorf("%w; or -include-seen does without it", err)
 	}
 
-	scorer, err := f.ranker(ctx, of, stderr)
+	ranker, err := f.ranker(ctx, of, stderr)
 	if err != nil {
 		return err
 	}
-	defer scorer.close()
-	ask := request{users: of.userID, ask: rows, scorer: scorer, k: o.K, seed: f.line.Seed}
+	defer ranker.close()
+	ask := request{evaluate.Request{Users: rows, N: o.K, Seed: f.line.Seed, Threads: f.line.Threads}, of.userID, ranker.scorer}
 	if !o.IncludeSeen {
-		ask.seen = func(user int32) [][]int32 { return known.of(user) }
+		ask.Seen = func(user int32) [][]int32 { return known.of(user) }
 	}
 	if o.History != "" {
-		ask.byHistory(scorer, rows, o.IncludeSeen)
+		ask.byHistory(ranker.scorer, rows, o.IncludeSeen)
 	}
 	write := func(w io.Writer, format string) error {
 		list := newLister(w, format, of.itemID, known.title)
@@ -241,27 +241,24 @@ func (k *knownItems) title(item int32) string { return k.titles[item] }
 
 // request is who is recommended what.
 type request struct {
-	users  []string
-	ask    []int32
+	evaluate.Request
+	names  []string
 	scorer evaluate.Scorer
-	seen   func(user int32) [][]int32
-	k      int
-	seed   uint64
 }
 
 // byHistory asks for somebody who is known by their items alone.
 func (r *request) byHistory(of trainer.HistoryScorer, items []int32, includeSeen bool) {
 	slices.Sort(items)
 	items = slices.Compact(items)
-	r.users, r.ask, r.scorer, r.seen = []string{"history"}, []int32{0}, historyScorer{of, items}, nil
+	r.names, r.Users, r.scorer, r.Seen = []string{"history"}, []int32{0}, historyScorer{of, items}, nil
 	if !includeSeen {
-		r.seen = func(int32) [][]int32 { return [][]int32{items} }
+		r.Seen = func(int32) [][]int32 { return [][]int32{items} }
 	}
 }
 
 func (r *request) run(ctx context.Context, yield func(user string, items []int32, scores []float32) error) error {
-	return evaluate.Recommend(ctx, r.scorer, r.ask, r.seen, r.k, r.seed, func(u int32, items []int32, scores []float32) error {
-		return yield(r.users[u], items, scores)
+	return evaluate.Recommend(ctx, r.scorer, r.Request, func(u int32, items []int32, scores []float32) error {
+		return yield(r.names[u], items, scores)
 	})
 }
 

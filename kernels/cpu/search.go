@@ -3,6 +3,7 @@ package cpu
 import (
 	"math"
 	"math/bits"
+	"sync"
 )
 
 // Panels are the rows of Y [n, d] as Search reads them: some rows at a time, by columns.
@@ -13,14 +14,39 @@ type Panels struct {
 	y          []float32
 }
 
+// panelMemory is what released panels had: memory that is new to the process costs more to get than to fill.
+var panelMemory sync.Pool // *[]float32
+
+// Release gives up the memory of panels that are not searched any more, for the next that are packed.
+func (p *Panels) Release() {
+	y := p.y
+	p.y, p.n = nil, 0
+	panelMemory.Put(&y)
+}
+
 // Pack makes panels of Y [n, d], d > 0: a copy of it.
 func (s Set) Pack(y []float32, n, d int) *Panels {
 	p := &Panels{set: s, n: n, d: d, rows: 6, cols: 16}
 	if s.level >= avx512 {
 		p.rows, p.cols = 12, 32
 	}
-	p.y = make([]float32, roundUp(n, p.cols)*d)
-	for j := range n {
+	size := roundUp(n, p.cols) * d
+	if y, _ := panelMemory.Get().(*[]float32); y != nil && cap(*y) >= size {
+		p.y = (*y)[:size]
+		clear(p.y[n/p.cols*p.cols*d:]) // the last panel, where it is not full
+	} else {
+		p.y = make([]float32, size)
+	}
+	j := 0
+	for ; j+4 <= n; j += 4 { // none of the four is in another panel
+		to := p.y[j/p.cols*p.cols*d+j%p.cols:]
+		y0, y1, y2, y3 := row(y, j, d), row(y, j+1, d)[:d], row(y, j+2, d)[:d], row(y, j+3, d)[:d]
+		for k, v := range y0[:d] {
+			q := to[k*p.cols:][:4:4]
+			q[0], q[1], q[2], q[3] = v, y1[k], y2[k], y3[k]
+		}
+	}
+	for ; j < n; j++ {
 		to := p.y[j/p.cols*p.cols*d+j%p.cols:]
 		for k, v := range row(y, j, d) {
 			to[k*p.cols] = v

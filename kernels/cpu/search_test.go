@@ -49,11 +49,13 @@ func TestSearch(t *testing.T) {
 		}
 		for _, set := range cpu.Sets() {
 			got, old := make([][]string, m), limit()
-			set.Pack(y, n, d).Search(x, m, func(i, j int, s float32) float32 {
+			panels := set.Pack(y, n, d) // in what earlier sizes have left
+			panels.Search(x, m, func(i, j int, s float32) float32 {
 				got[i] = append(got[i], fmt.Sprint(j, s))
 				old[i] = threshold(s, old[i])
 				return old[i]
 			})
+			panels.Release()
 			for i := range m {
 				if !slices.Equal(got[i], want[i]) {
 					t.Errorf("%s, %v, row %d: found %v, want %v", set.Name(), size, i, got[i], want[i])

@@ -39,18 +39,20 @@ func (f *factors) Score(_ context.Context, users []int32, out []float32) error {
 	return nil
 }
 
+// smallIntegers are a table whose products are exact.
+func smallIntegers(n, d int) Table {
+	x := Table{Data: make([]float32, n*d), N: n, D: d}
+	words := philox.New(uint64(n), "factors").Sequence(0, 0)
+	for i := range x.Data {
+		x.Data[i] = float32(words.Below(7)) - 3
+	}
+	return x
+}
+
 // A ranking by tables is that by scores, with any kernels and threads. Elements are small integers: the scores are exact, and many tie.
 func TestRankFactored(t *testing.T) {
 	const users, items, d = 250, 900, 5
-	words := philox.New(2, "factors").Sequence(0, 0)
-	draw := func(n int) Table {
-		x := Table{Data: make([]float32, n*d), N: n, D: d}
-		for i := range x.Data {
-			x.Data[i] = float32(words.Below(7)) - 3
-		}
-		return x
-	}
-	f := &factors{users: draw(users), items: draw(items)}
+	f := &factors{users: smallIntegers(users, d), items: smallIntegers(items, d)}
 	train := random(t, users, items, "train", func(u int) float64 { return .02 * float64(u%50) })
 	p := Protocol{Targets: random(t, users, items, "test", func(int) float64 { return .02 }), K: []int{5, 20}, Seed: 3, Threads: 1}
 	p.Mask = append(p.Mask, train, random(t, users, items, "valid", func(int) float64 { return .01 }))

@@ -64,7 +64,7 @@ func TestGoldenMetrics(t *testing.T) {
 			for _, m := range c.Masks {
 				p.Mask = append(p.Mask, map[string]*dataset.Interactions{"train": train, "valid": lists(t, c.Items, c.Inputs.Valid...)}[m])
 			}
-			r, err := rankBy(t.Context(), s, p, c.Inputs.Ties)
+			r, err := rankBy(t.Context(), s, p, func(a, b int32) bool { return c.Inputs.Ties[a] < c.Inputs.Ties[b] })
 			if err != nil {
 				t.Fatal(err)
 			}

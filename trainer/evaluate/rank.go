@@ -61,11 +61,11 @@ func Rank(ctx context.Context, scorer Scorer, p Protocol) (*Report, error) {
 	if err := p.check(scorer); err != nil {
 		return nil, err
 	}
-	return rankBy(ctx, scorer, p, tieKeys(scorer.Items(), p.Seed))
+	return rankBy(ctx, scorer, p, byKey(scorer.Items(), p.Seed))
 }
 
-// rankBy is Rank with the keys that decide ties.
-func rankBy(ctx context.Context, scorer Scorer, p Protocol, ties []uint64) (*Report, error) {
+// rankBy is Rank with what decides ties.
+func rankBy(ctx context.Context, scorer Scorer, p Protocol, ties decider) (*Report, error) {
 	var users []int32
 	for u := range p.Targets.Users() {
 		if len(p.Targets.Of(u)) > 0 {
@@ -95,14 +95,7 @@ func rankBy(ctx context.Context, scorer Scorer, p Protocol, ties []uint64) (*Rep
 		discount: discounts(depth),
 		items:    scorer.Items(),
 	}
-	for range min(threads, block) {
-		w := &worker{ranking: r, sel: newSelector(depth, ties), masks: make([][]int32, len(p.Mask))}
-		if p.Candidates > 0 {
-			w.sample = newSampler(r.items, p.Candidates, p.Seed)
-		}
-		r.workers = append(r.workers, w)
-	}
-	if err := r.all(ctx, scorer, block, threads); err != nil {
+	if err := r.all(ctx, scorer, ties, block, threads); err != nil {
 		return nil, err
 	}
 	if p.Train != nil && p.Candidates == 0 {
@@ -115,15 +108,23 @@ func rankBy(ctx context.Context, scorer Scorer, p Protocol, ties []uint64) (*Rep
 }
 
 // all ranks every user of the report: by the tables of a Factored scorer, or block by block of scores.
-func (r *ranking) all(ctx context.Context, scorer Scorer, block, threads int) error {
-	if f, ok := scorer.(Factored); ok && r.Candidates == 0 {
-		users, items, kernels, err := f.Factors()
+func (r *ranking) all(ctx context.Context, scorer Scorer, ties decider, block, threads int) error {
+	if r.Candidates == 0 {
+		s, err := searchOf(scorer)
 		if err != nil {
-			return fmt.Errorf("evaluate: reading the tables: %w", err)
+			return err
 		}
-		if kernels != nil {
-			return r.factored(ctx, users, items, *kernels, threads)
+		if s != nil {
+			defer s.items.Release()
+			return r.factored(ctx, s, ties, threads)
 		}
+	}
+	for range min(threads, block) {
+		w := &worker{ranking: r, best: newSelector(r.report.Depth, ties)}
+		if r.Candidates > 0 {
+			w.sample = newSampler(r.items, r.Candidates, r.Seed)
+		}
+		r.workers = append(r.workers, w)
 	}
 	users := r.report.Users
 	scores := make([]float32, block*r.items)
@@ -180,7 +181,7 @@ type ranking struct {
 
 type worker struct {
 	*ranking
-	sel    *selector
+	best   *selector
 	masks  [][]int32 // of the user at hand
 	sample *sampler  // nil: the full ranking
 }
@@ -209,19 +210,17 @@ func (r *ranking) rows(first, last int, s []float32) error {
 
 func (w *worker) row(row int, scores []float32) error {
 	u := w.report.Users[row]
-	for i, m := range w.Mask {
-		w.masks[i] = m.Of(int(u))
-	}
-	targets := w.Targets.Of(int(u))
-	top, nan := w.report.Top[row*w.report.Depth:][:w.report.Depth], int32(-1)
+	w.masks = w.masksOf(w.masks[:0], u)
+	targets, nan := w.Targets.Of(int(u)), int32(-1)
 	if w.sample == nil {
-		nan = w.sel.top(scores, w.masks, top)
+		nan = w.best.top(scores, w.masks)
 	} else {
-		nan = w.sel.topAmong(w.sample.candidates(u, targets, w.masks), scores, top)
+		nan = w.best.topAmong(w.sample.candidates(u, targets, w.masks), scores)
 	}
 	if nan >= 0 {
 		return diverged(u, nan)
 	}
+	w.best.write(w.report.Top[row*w.report.Depth:][:w.report.Depth])
 	w.report.score(row, targets, w.discount)
 	return nil
 }

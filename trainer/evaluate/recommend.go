@@ -3,21 +3,42 @@ package evaluate
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
 )
 
-// Recommend gives each user the best n items that are not among their seen ones, best first, in blocks that keep memory small. Ties fall as in Rank
-// under the same seed. yield is called in the order of the users; its slices are valid during the call only, and fewer than n where fewer items
-// are left. seen may be nil.
-func Recommend(ctx context.Context, s Scorer, users []int32, seen func(user int32) [][]int32, n int, seed uint64, yield func(user int32, items []int32, scores []float32) error) error {
-	if n < 1 {
-		return fmt.Errorf("evaluate: %d recommendations: want at least one", n)
+// A Request asks for the best items of some users.
+type Request struct {
+	Users []int32
+	// Seen are a user's items to leave out, ascending lists. It may be called by several threads at once. Nil: none is left out.
+	Seen    func(user int32) [][]int32
+	N       int    // items for each user
+	Seed    uint64 // decides between items of equal score, as in Rank
+	Threads int    // of a search by tables (Factored); 0: as many as processors. The result does not depend on it
+}
+
+// Recommend calls yield for each user of the request in their order, with the best N items that are not among those seen, best first, and their
+// scores; fewer where fewer are left. Both slices are valid during the call only. Users are ranked in groups that keep memory small; a NaN is an
+// error that names the user and the item, and Recommend stops between two groups where the context ends, with its error.
+func Recommend(ctx context.Context, s Scorer, r Request, yield func(user int32, items []int32, scores []float32) error) error {
+	if r.N < 1 {
+		return fmt.Errorf("evaluate: %d recommendations: want at least one", r.N)
 	}
-	items := s.Items()
-	n = min(n, items)
-	selector, top := newSelector(n, tieKeys(items, seed)), make([]int32, n)
-	scores, best := make([]float32, min(defaultBlock(items), max(len(users), 1))*items), make([]float32, n)
-	for block := range slices.Chunk(users, max(1, len(scores)/items)) {
+	r.N = min(r.N, s.Items())
+	ties := byKey(s.Items(), r.Seed)
+	tables, err := searchOf(s)
+	if err != nil {
+		return err
+	}
+	if tables != nil {
+		defer tables.items.Release()
+		return tables.recommend(ctx, &r, ties, yield)
+	}
+	items, best := s.Items(), newSelector(r.N, ties)
+	out := newBestItems(r.N)
+	scores := make([]float32, min(defaultBlock(items), max(len(r.Users), 1))*items)
+	for block := range slices.Chunk(r.Users, max(1, len(scores)/items)) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -25,25 +46,76 @@ func Recommend(ctx context.Context, s Scorer, users []int32, seen func(user int3
 			return err
 		}
 		for row, u := range block {
-			var masks [][]int32
-			if seen != nil {
-				masks = seen(u)
+			if item := best.top(scores[row*items:(row+1)*items], r.seen(nil, u)); item >= 0 {
+				return diverged(u, item)
 			}
-			of := scores[row*items : (row+1)*items]
-			if item := selector.top(of, masks, top); item >= 0 {
-				return fmt.Errorf("evaluate: the score of user %d and item %d is NaN: the model has diverged", u, item)
-			}
-			left := len(top)
-			if i := slices.Index(top, -1); i >= 0 {
-				left = i
-			}
-			for i, item := range top[:left] {
-				best[i] = of[item]
-			}
-			if err := yield(u, top[:left], best[:left]); err != nil {
+			if err := out.yield(u, best, yield); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+func (r *Request) seen(to [][]int32, user int32) [][]int32 {
+	if r.Seen == nil {
+		return to
+	}
+	return append(to, r.Seen(user)...)
+}
+
+// recommend is Recommend by tables: each thread ranks a group of users, and what they have found is handed over in order.
+func (s *search) recommend(ctx context.Context, r *Request, ties decider, yield func(int32, []int32, []float32) error) error {
+	threads := r.Threads
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	threads = min(threads, maxThreads*runtime.GOMAXPROCS(0))
+	parts, out := newGroups(len(r.Users), r.N, threads), newBestItems(r.N)
+	finders, errs := make([]*finder, min(threads, parts.count)), make([]error, threads)
+	for done := 0; done < parts.count; done += len(finders) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		round := finders[:min(len(finders), parts.count-done)]
+		var wg sync.WaitGroup
+		for i := range round {
+			wg.Go(func() {
+				if round[i] == nil {
+					round[i] = s.newFinder(parts.users(), r.N, ties)
+				}
+				first, last := parts.at(done + i)
+				errs[i] = round[i].find(r.Users[first:last], r.seen)
+			})
+		}
+		wg.Wait()
+		for i, f := range round {
+			if errs[i] != nil {
+				return errs[i]
+			}
+			first, last := parts.at(done + i)
+			for k, u := range r.Users[first:last] {
+				if err := out.yield(u, f.best[k], yield); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// bestItems are a user's recommendations.
+type bestItems struct {
+	items  []int32
+	scores []float32
+}
+
+func newBestItems(n int) *bestItems { return &bestItems{make([]int32, 0, n), make([]float32, 0, n)} }
+
+func (l *bestItems) yield(user int32, s *selector, yield func(int32, []int32, []float32) error) error {
+	l.items, l.scores = l.items[:0], l.scores[:0]
+	for _, e := range s.sorted() {
+		l.items, l.scores = append(l.items, e.item), append(l.scores, e.score)
+	}
+	return yield(user, l.items, l.scores)
 }
