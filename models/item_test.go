@@ -286,7 +286,7 @@ func TestItemModelsDoNotDependOnThreads(t *testing.T) {
 
 // A fit counts up to its end, and stops where the context ends.
 func TestItemModelsReportAndEnd(t *testing.T) {
-	x := interactions(t, 600, 2100)
+	x := interactions(t, 300, 2100) // several blocks of both
 	for _, name := range []string{"itemknn", "ease"} {
 		m, last, of := made[ItemModel](t, name, Data{Train: x, Seed: 1}), 0, -1
 		_, err := m.Fit(t.Context(), Fitting{Step: func(done, total int) {

@@ -38,6 +38,9 @@ func mustRun(t *testing.T, args ...string) string {
 
 // Programs read this: an array, these names, null where nothing was measured.
 func TestJSON(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures the ceilings")
+	}
 	file := filepath.Join(t.TempDir(), "a.json")
 	picture := filepath.Join(t.TempDir(), "a.svg")
 	mustRun(t, quick("-run", "^(SpMM|Adam|Ranking.*|SimGCL.*)$", "-threads", "1,2", "-json", file, "-plot", picture)...)
