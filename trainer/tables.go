@@ -96,6 +96,8 @@ type TableScorer struct {
 	store *engine.Store
 }
 
+var _ evaluate.Factored = (*TableScorer)(nil)
+
 // NewTableScorer puts tables on a device. Close frees them.
 func NewTableScorer(ctx context.Context, device engine.Device, t Tables) (*TableScorer, error) {
 	s := &TableScorer{store: engine.NewStore(device, kernels.Float32, 0)}

@@ -64,9 +64,17 @@ func (m *match) ratios(w io.Writer, clock string) {
 			}
 			by := clockOf(clock, c.threads)
 			of := func(q float64) float64 { return float64(quantile(c.warm, by, q)) / float64(quantile(ours.warm, by, q)) }
-			fmt.Fprintf(w, "  %s: x%.2f of %s (best of each: x%.2f)  %s\n", ours.variant, of(.5), c.peer(), of(0), c.about)
+			fmt.Fprintf(w, "  %s: x%.2f of %s (best of each: x%.2f)  %s\n", ours.named(ours.variant), of(.5), c.peer(), of(0), c.about)
 		}
 	}
+}
+
+// named is the name of what a contestant computes, which in half precision is another thing than in float32.
+func (c *contestant) named(kernel string) string {
+	if c.half {
+		return kernel + " half"
+	}
+	return kernel
 }
 
 // peer is the name of a contestant that is a peer.

@@ -54,6 +54,9 @@ func (r *ranking) open(d device) (s *scorer, err error) {
 	const most = 8 << 20 // bytes of scores at once, as the trainer has it
 	dim, items := r.items.Desc.Dim[1], r.items.Desc.Dim[0]
 	s = &scorer{ranking: r, device: d, block: max(1, min(scoreRows, r.users.Desc.Dim[0], most/4/items))}
+	if d.host {
+		return s, nil
+	}
 	turned := filled(func(i int) float32 { return r.items.F32[i%items*dim+i/items] }, dim, items)
 	p := problem{name: "Ranking", k: kernels.MatMul{}}
 	if s.o, err = place(d.Device, p, []tensor{blank(kernels.Of(kernels.Float32, s.block, dim)), turned}); err != nil {
@@ -65,16 +68,20 @@ func (r *ranking) open(d device) (s *scorer, err error) {
 	return s, nil
 }
 
-func (s *scorer) Close() error { return errors.Join(s.exec.Close(), s.o.free()) }
+func (s *scorer) Close() error {
+	if s.host {
+		return nil
+	}
+	return errors.Join(s.exec.Close(), s.o.free())
+}
 
 // Factors implements evaluate.Factored where the device is the processor.
 func (s *scorer) Factors() (users, items evaluate.Table, kernels *kernelset.Set, err error) {
-	processor, ok := s.Device.(*cpu.Device)
-	if !ok {
+	if !s.host {
 		return users, items, nil, nil
 	}
 	table := func(t tensor) evaluate.Table { return evaluate.Table{Data: t.F32, N: t.Desc.Dim[0], D: t.Desc.Dim[1]} }
-	set := processor.Kernels()
+	set := s.Device.(*cpu.Device).Kernels()
 	return table(s.users), table(s.items), &set, nil
 }
 

@@ -53,7 +53,7 @@ func milliseconds(d time.Duration) *float64 { return number(float64(d) / 1e6) }
 // recordOf is what there is to say of a contestant.
 func recordOf(c *contestant, m *match, top *ceilings, clock string) record {
 	w := m.work
-	r := record{Kernel: m.kernel, Variant: c.variant, Device: c.device, Size: m.size, Threads: c.threads, Verified: c.verified, VerifiedRows: m.looked, Note: c.note,
+	r := record{Kernel: c.named(m.kernel), Variant: c.variant, Device: c.device, Size: m.size, Threads: c.threads, Verified: c.verified, VerifiedRows: m.looked, Note: c.note,
 		Ceiling: notMeasured}
 	if len(c.warm) == 0 {
 		return r

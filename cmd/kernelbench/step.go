@@ -135,14 +135,18 @@ func (b *bencher) step(ctx context.Context, s *simgcl) (err error) {
 	defer func() { err = errors.Join(err, m.close()) }()
 	var embedding tensor
 	for _, half := range []bool{false, true} {
+		devices := b.devices
+		if half { // the processor's alone
+			devices = slices.DeleteFunc(slices.Clone(devices), func(d device) bool { return !d.host })
+		}
+		if len(devices) == 0 {
+			continue
+		}
 		want, err := s.reference(ctx, half, stepEps, stepsChecked)
 		if err != nil {
 			return err
 		}
-		for _, d := range b.devices {
-			if half && !d.host {
-				continue // -precision half is the processor's
-			}
+		for _, d := range devices {
 			store, p, err := s.program(d.Device, precision{kernels.Float32, half}, stepEps)
 			if err != nil {
 				return err
@@ -159,9 +163,7 @@ func (b *bencher) step(ctx context.Context, s *simgcl) (err error) {
 				return err
 			}
 			c := m.enter(d)
-			if c.half = half; half {
-				c.variant += " half"
-			}
+			c.half = half
 			c.judge(agree(have, want))
 			at := uint64(stepsChecked)
 			c.run = func(ctx context.Context, times int) (timing, error) {

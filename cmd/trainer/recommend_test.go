@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"nearfar/trainer/dataset"
+	"nearfar/trainer/evaluate"
 )
 
 // listed are the items of each user in the output for people.
@@ -150,5 +152,38 @@ func TestTitles(t *testing.T) {
 	}
 	if err := list.end(); err != nil || !strings.HasSuffix(b.String(), "\nu\ta b\t1\t0.5\tTwo lines\n") {
 		t.Errorf("%q (%v)", &b, err)
+	}
+}
+
+// A finished run's users are ranked by its tables where the device is the processor, three times as fast as by all their scores.
+func TestFinishedRunsRankByTables(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	mustRun(t, append(quick(t, "lightgcn"), "-epochs", "1", "-out", path)...)
+	for _, which := range []string{exported, "best"} {
+		f, err := readFinished("recommend", []string{path, "-gpu", "off"}, &recommendOptions{})
+		if err == nil {
+			err = f.open(true, "Data", "Split")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		of, err := f.scores(t.Context(), which, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := f.ranker(t.Context(), of, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables, ok := r.scorer.(evaluate.Factored)
+		if !ok {
+			t.Fatalf("%s: %T is not Factored", which, r.scorer)
+		}
+		if users, items, kernels, err := tables.Factors(); err != nil || kernels == nil || users.N != r.scorer.Users() || items.N != r.scorer.Items() {
+			t.Errorf("%s: tables of %d and %d rows, kernels %v, %v", which, users.N, items.N, kernels, err)
+		}
+		if err := r.close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -17,10 +17,10 @@ type Panels struct {
 // panelMemory is what released panels had: memory that is new to the process costs more to get than to fill.
 var panelMemory sync.Pool // *[]float32
 
-// Release gives up the memory of panels that are not searched any more, for the next that are packed.
+// Release gives up the memory of panels for the next that are packed. They cannot be searched any more.
 func (p *Panels) Release() {
 	y := p.y
-	p.y, p.n = nil, 0
+	p.y = nil
 	panelMemory.Put(&y)
 }
 
@@ -33,7 +33,7 @@ func (s Set) Pack(y []float32, n, d int) *Panels {
 	size := roundUp(n, p.cols) * d
 	if y, _ := panelMemory.Get().(*[]float32); y != nil && cap(*y) >= size {
 		p.y = (*y)[:size]
-		clear(p.y[n/p.cols*p.cols*d:]) // the last panel, where it is not full
+		clear(p.y[n/p.cols*p.cols*d:]) // large products with what was there would be looked at, and are nobody's
 	} else {
 		p.y = make([]float32, size)
 	}
@@ -68,6 +68,9 @@ const searchBytes = 512 << 10
 func (p *Panels) Search(x []float32, m int, found func(i, j int, s float32) float32) {
 	if m == 0 || p.n == 0 {
 		return
+	}
+	if p.y == nil {
+		panic("cpu: a search of panels that were released")
 	}
 	tiles := (m + p.rows - 1) / p.rows
 	byColumn, threshold := make([]float32, tiles*p.rows*p.d), make([]float32, tiles*p.rows)

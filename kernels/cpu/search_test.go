@@ -56,6 +56,16 @@ func TestSearch(t *testing.T) {
 				return old[i]
 			})
 			panels.Release()
+			if m > 0 && n > 0 {
+				func() {
+					defer func() {
+						if recover() == nil {
+							t.Errorf("%s, %v: released panels are searched", set.Name(), size)
+						}
+					}()
+					panels.Search(x, m, nil)
+				}()
+			}
 			for i := range m {
 				if !slices.Equal(got[i], want[i]) {
 					t.Errorf("%s, %v, row %d: found %v, want %v", set.Name(), size, i, got[i], want[i])

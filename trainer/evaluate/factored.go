@@ -45,27 +45,37 @@ const (
 	groupUsers = 96
 	// tileUsers fill the tiles of products of every kernel set.
 	tileUsers = 12
-	// groupBytes bounds what a worker's group holds of best items.
+	// groupBytes bounds what the groups of all threads hold of best items, where it is not less than those of a user for each thread.
 	groupBytes = 64 << 20
 )
 
-// groups are contiguous parts of n users, each of whole tiles but the last, that threads take one after another.
-type groups struct{ n, tiles, count int }
+// groups are contiguous parts of n users that threads take one after another, each of whole units but the last.
+type groups struct{ n, unit, units, count int }
 
 func newGroups(n, depth, threads int) groups {
-	tiles := (n + tileUsers - 1) / tileUsers
-	most := max(1, min(groupUsers, groupBytes/(entryBytes*depth))/tileUsers) // tiles of a group
-	count := (tiles + most - 1) / most
-	count = (count + threads - 1) / threads * threads // none of the threads waits for another's last group
-	return groups{n, tiles, min(count, tiles)}
+	most := min(groupUsers, max(1, groupBytes/threads/entryBytes/depth)) // users of a group
+	g := groups{n: n, unit: min(most, tileUsers)}
+	g.units = (n + g.unit - 1) / g.unit
+	g.count = (n + most - 1) / most
+	if most > g.unit {
+		each := most / g.unit
+		g.count = (g.units + each - 1) / each
+	}
+	g.count = min(g.units, (g.count+threads-1)/threads*threads) // none of the threads waits for another's last group
+	return g
 }
 
 func (g groups) at(i int) (first, last int) {
-	return i * g.tiles / g.count * tileUsers, min((i+1)*g.tiles/g.count*tileUsers, g.n)
+	return i * g.units / g.count * g.unit, min((i+1)*g.units/g.count*g.unit, g.n)
 }
 
 // users are the most in a group.
-func (g groups) users() int { return (g.tiles + g.count - 1) / g.count * tileUsers }
+func (g groups) users() int {
+	if g.count == 0 {
+		return 0
+	}
+	return (g.units + g.count - 1) / g.count * g.unit
+}
 
 // A finder is a thread's memory for the users of a group.
 type finder struct {
@@ -84,8 +94,9 @@ func (s *search) newFinder(users, depth int, ties decider) *finder {
 	return f
 }
 
-// find leaves the best items of users in best. Those in the lists that masks appends to a slice are left out.
-func (f *finder) find(users []int32, masks func(to [][]int32, user int32) [][]int32) error {
+// find leaves the best items of users in best, sorted. Those in the lists that masks appends to a slice are left out. Where the scores of a user have a NaN, it
+// returns how many users before that have been ranked, and an error.
+func (f *finder) find(users []int32, masks func(to [][]int32, user int32) [][]int32) (ranked int, err error) {
 	for i, u := range users {
 		copy(f.vectors[i*f.users.D:], f.users.Data[int(u)*f.users.D:][:f.users.D])
 		f.masks[i] = masks(f.masks[i][:0], u)
@@ -103,10 +114,11 @@ func (f *finder) find(users []int32, masks func(to [][]int32, user int32) [][]in
 	})
 	for i, u := range users {
 		if f.nan[i] >= 0 {
-			return diverged(u, f.nan[i])
+			return i, diverged(u, f.nan[i])
 		}
+		f.best[i].sort()
 	}
-	return nil
+	return len(users), nil
 }
 
 func diverged(user, item int32) error {
@@ -119,23 +131,24 @@ func (r *ranking) factored(ctx context.Context, s *search, ties decider, threads
 	parts := newGroups(len(users), r.report.Depth, threads)
 	errs := make([]error, parts.count)
 	var next atomic.Int64
-	var failed atomic.Bool // groups before the one that has are under way, or done
+	var failed atomic.Bool
 	var wg sync.WaitGroup
 	for range min(threads, parts.count) {
 		wg.Go(func() {
 			f := s.newFinder(parts.users(), r.report.Depth, ties)
-			for {
+			for !failed.Load() && ctx.Err() == nil { // a group that is taken is ranked: all those before one that failed have been
 				g := int(next.Add(1) - 1)
-				if g >= parts.count || failed.Load() || ctx.Err() != nil {
+				if g >= parts.count {
 					return
 				}
 				first, last := parts.at(g)
-				if errs[g] = f.find(users[first:last], r.masksOf); errs[g] != nil {
+				ranked, err := f.find(users[first:last], r.masksOf)
+				if errs[g] = err; err != nil {
 					failed.Store(true)
-					return
 				}
-				for row := first; row < last; row++ {
-					f.best[row-first].write(r.report.Top[row*r.report.Depth:][:r.report.Depth])
+				for i := range ranked {
+					row := first + i
+					f.best[i].write(r.report.Top[row*r.report.Depth:][:r.report.Depth])
 					r.report.score(row, r.Targets.Of(int(users[row])), r.discount)
 				}
 			}

@@ -220,6 +220,7 @@ func (w *worker) row(row int, scores []float32) error {
 	if nan >= 0 {
 		return diverged(u, nan)
 	}
+	w.best.sort()
 	w.best.write(w.report.Top[row*w.report.Depth:][:w.report.Depth])
 	w.report.score(row, targets, w.discount)
 	return nil

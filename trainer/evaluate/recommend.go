@@ -11,7 +11,8 @@ import (
 // A Request asks for the best items of some users.
 type Request struct {
 	Users []int32
-	// Seen are a user's items to leave out, ascending lists. It may be called by several threads at once. Nil: none is left out.
+	// Seen are a user's items to leave out, ascending lists, which stay as they are until Recommend returns. Several threads may call it at once. Nil: none
+	// is left out.
 	Seen    func(user int32) [][]int32
 	N       int    // items for each user
 	Seed    uint64 // decides between items of equal score, as in Rank
@@ -22,8 +23,8 @@ type Request struct {
 // scores; fewer where fewer are left. Both slices are valid during the call only. Users are ranked in groups that keep memory small; a NaN is an
 // error that names the user and the item, and Recommend stops between two groups where the context ends, with its error.
 func Recommend(ctx context.Context, s Scorer, r Request, yield func(user int32, items []int32, scores []float32) error) error {
-	if r.N < 1 {
-		return fmt.Errorf("evaluate: %d recommendations: want at least one", r.N)
+	if r.N < 1 || r.Threads < 0 {
+		return fmt.Errorf("evaluate: %d recommendations by %d threads: want at least one, and no negative number", r.N, r.Threads)
 	}
 	r.N = min(r.N, s.Items())
 	ties := byKey(s.Items(), r.Seed)
@@ -49,6 +50,7 @@ func Recommend(ctx context.Context, s Scorer, r Request, yield func(user int32, 
 			if item := best.top(scores[row*items:(row+1)*items], r.seen(nil, u)); item >= 0 {
 				return diverged(u, item)
 			}
+			best.sort()
 			if err := out.yield(u, best, yield); err != nil {
 				return err
 			}
@@ -72,7 +74,8 @@ func (s *search) recommend(ctx context.Context, r *Request, ties decider, yield 
 	}
 	threads = min(threads, maxThreads*runtime.GOMAXPROCS(0))
 	parts, out := newGroups(len(r.Users), r.N, threads), newBestItems(r.N)
-	finders, errs := make([]*finder, min(threads, parts.count)), make([]error, threads)
+	finders := make([]*finder, min(threads, parts.count))
+	ranked, errs := make([]int, len(finders)), make([]error, len(finders))
 	for done := 0; done < parts.count; done += len(finders) {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -85,19 +88,19 @@ func (s *search) recommend(ctx context.Context, r *Request, ties decider, yield 
 					round[i] = s.newFinder(parts.users(), r.N, ties)
 				}
 				first, last := parts.at(done + i)
-				errs[i] = round[i].find(r.Users[first:last], r.seen)
+				ranked[i], errs[i] = round[i].find(r.Users[first:last], r.seen)
 			})
 		}
 		wg.Wait()
 		for i, f := range round {
-			if errs[i] != nil {
-				return errs[i]
-			}
-			first, last := parts.at(done + i)
-			for k, u := range r.Users[first:last] {
-				if err := out.yield(u, f.best[k], yield); err != nil {
+			first, _ := parts.at(done + i)
+			for k := range ranked[i] {
+				if err := out.yield(r.Users[first+k], f.best[k], yield); err != nil {
 					return err
 				}
+			}
+			if errs[i] != nil {
+				return errs[i]
 			}
 		}
 	}
@@ -114,7 +117,7 @@ func newBestItems(n int) *bestItems { return &bestItems{make([]int32, 0, n), mak
 
 func (l *bestItems) yield(user int32, s *selector, yield func(int32, []int32, []float32) error) error {
 	l.items, l.scores = l.items[:0], l.scores[:0]
-	for _, e := range s.sorted() {
+	for _, e := range s.heap {
 		l.items, l.scores = append(l.items, e.item), append(l.scores, e.score)
 	}
 	return yield(user, l.items, l.scores)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"nearfar/kernels/cpu"
@@ -31,11 +32,12 @@ func TestRecommendAgreesWithRank(t *testing.T) {
 	}
 	seen := random(t, users, items, "seen", func(u int) float64 { return float64(u%10) / 9 }) // some have all items
 	seenBy := func(u int32) [][]int32 { return [][]int32{seen.Of(int(u))} }
-	for _, n := range []int{1, 7, items, items + 3} {
-		want := rank(t, s, Protocol{Targets: lists(t, items, every...), Mask: []*dataset.Interactions{seen}, K: []int{n}, Seed: 5})
+	for i, n := range []int{1, 7, items, items + 3} {
+		seed := uint64(i % 2)
+		want := rank(t, s, Protocol{Targets: lists(t, items, every...), Mask: []*dataset.Interactions{seen}, K: []int{n}, Seed: seed})
 		check := func(name string, by Scorer, threads int) {
 			next := 0
-			request := Request{Users: ask, Seen: seenBy, N: n, Seed: 5, Threads: threads}
+			request := Request{Users: ask, Seen: seenBy, N: n, Seed: seed, Threads: threads}
 			err := Recommend(context.Background(), by, request, func(u int32, got []int32, scores []float32) error {
 				if int(u) != next {
 					t.Fatalf("%s: user %d comes after %d", name, u, next-1)
@@ -73,28 +75,110 @@ func TestRecommendAgreesWithRank(t *testing.T) {
 	}
 }
 
-// Groups cover the users once, in order, however many there are, and are no larger than a worker has memory for.
+// Groups cover the users once, in order, as many for each thread, and are no larger than there is memory for.
 func TestGroups(t *testing.T) {
 	for _, n := range []int{0, 1, 11, 12, 13, 95, 96, 97, 512, 31668} {
-		for _, depth := range []int{1, 20, 100_000, 1 << 30} {
+		for _, depth := range []int{1, 20, 10_000, 100_000, 1 << 30} {
 			for _, threads := range []int{1, 2, 3, 64} {
 				g, next := newGroups(n, depth, threads), 0
+				name := fmt.Sprintf("%d users, best %d, %d threads", n, depth, threads)
 				for i := range g.count {
 					first, last := g.at(i)
 					if first != next || last <= first || last-first > g.users() {
-						t.Fatalf("%d users, best %d, %d threads: group %d is %d to %d after %d, memory for %d", n, depth, threads, i, first, last, next, g.users())
+						t.Fatalf("%s: group %d is %d to %d after %d, memory for %d", name, i, first, last, next, g.users())
 					}
 					next = last
 				}
 				if next != n {
-					t.Fatalf("%d users, best %d, %d threads: %d are in groups", n, depth, threads, next)
+					t.Fatalf("%s: %d are in groups", name, next)
 				}
-				if n > 0 && g.users() > tileUsers && g.users()*depth*entryBytes > groupBytes {
-					t.Errorf("%d users, best %d: a group of %d", n, depth, g.users())
+				if g.count%threads != 0 && g.count != g.units {
+					t.Errorf("%s: %d groups", name, g.count)
+				}
+				if g.users() > groupUsers || g.users() > 1 && threads*g.users()*depth*entryBytes > groupBytes {
+					t.Errorf("%s: groups of %d", name, g.users())
 				}
 			}
 		}
 	}
+}
+
+// manyUsers is a scorer by tables of 600 users, of whom some have scores that are NaN.
+func manyUsers(diverged ...int) (f *factors, all []int32) {
+	set := cpu.Best()
+	f = &factors{users: smallIntegers(600, 3), items: smallIntegers(50, 3), kernels: &set}
+	for _, u := range diverged {
+		f.users.Data[3*u] = float32(math.NaN())
+	}
+	for u := range int32(600) {
+		all = append(all, u)
+	}
+	return f, all
+}
+
+// Users before the first whose scores are NaN get their items, whatever the number of threads.
+func TestRecommendUpToNaN(t *testing.T) {
+	f, all := manyUsers(300, 301, 590)
+	for threads := range 5 {
+		given := 0
+		err := Recommend(t.Context(), f, Request{Users: all, N: 3, Threads: threads}, func(int32, []int32, []float32) error { given++; return nil })
+		if err == nil || !strings.Contains(err.Error(), "user 300 ") || given != 300 {
+			t.Errorf("%d threads: %d users before %v", threads, given, err)
+		}
+	}
+}
+
+// The error of a ranking is the first user's, whatever the number of threads.
+func TestRankNamesTheFirstNaN(t *testing.T) {
+	for range 20 {
+		f, all := manyUsers(13, 100, 300, 590)
+		one := make([][]int32, len(all))
+		for u := range one {
+			one[u] = []int32{0}
+		}
+		_, err := Rank(t.Context(), f, Protocol{Targets: lists(t, 50, one...), K: []int{3}, Threads: 4})
+		if err == nil || !strings.Contains(err.Error(), "user 13 ") {
+			t.Fatalf("the error is %v", err)
+		}
+	}
+}
+
+// A ranking ends between two groups where its context does.
+func TestRankingsEndOnTheWay(t *testing.T) {
+	f, all := manyUsers()
+	for threads := range 4 {
+		ctx, cancel := context.WithCancel(t.Context())
+		given := 0
+		err := Recommend(ctx, f, Request{Users: all, N: 3, Threads: threads}, func(int32, []int32, []float32) error { cancel(); given++; return nil })
+		if !errors.Is(err, context.Canceled) || given == len(all) {
+			t.Errorf("%d threads: %d users are given after the first, %v", threads, given, err)
+		}
+	}
+	one := make([][]int32, len(all))
+	for u := range one {
+		one[u] = []int32{0}
+	}
+	ctx := &endsLater{Context: t.Context(), calls: 3}
+	if _, err := Rank(ctx, f, Protocol{Targets: lists(t, 50, one...), K: []int{3}, Threads: 1}); !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
+	}
+	if asked := ctx.asked.Load(); asked > 6 { // of seven groups
+		t.Errorf("the context is asked %d times", asked)
+	}
+}
+
+// endsLater is a context that ends when it has been asked so many times.
+type endsLater struct {
+	context.Context
+	calls int64
+	asked atomic.Int64
+}
+
+func (c *endsLater) Err() error {
+	if c.asked.Add(1) > c.calls {
+		return context.Canceled
+	}
+	return nil
 }
 
 func TestRecommendEnds(t *testing.T) {
@@ -134,7 +218,9 @@ func recommendEnds(t *testing.T, s Scorer) {
 	if err := Recommend(context.Background(), s, Request{N: 1}, none); err != nil {
 		t.Errorf("nobody to recommend to: %v", err)
 	}
-	if err := Recommend(context.Background(), s, Request{Users: []int32{0}}, none); err == nil {
-		t.Error("0 recommendations: no error")
+	for _, r := range []Request{{Users: []int32{0}}, {Users: []int32{0}, N: 1, Threads: -1}} {
+		if err := Recommend(context.Background(), s, r, none); err == nil {
+			t.Errorf("%+v: no error", r)
+		}
 	}
 }

@@ -114,23 +114,21 @@ func (s *selector) topAmong(items []int32, scores []float32) (nan int32) {
 	return int32(slices.IndexFunc(scores, func(x float32) bool { return x != x }))
 }
 
-// sorted are the items found, best first. They stay until the next reset.
-func (s *selector) sorted() []entry {
+// sort puts the items found in order, best first. They stay until the next reset.
+func (s *selector) sort() {
 	slices.SortFunc(s.heap, func(a, b entry) int {
 		if s.before(a, b) {
 			return -1
 		}
 		return 1
 	})
-	return s.heap
 }
 
-// write writes the items found to out, best first, then -1.
+// write writes the items found, after sort, to out, and -1 behind them.
 func (s *selector) write(out []int32) {
-	found := s.sorted()
 	for r := range out {
-		if out[r] = -1; r < len(found) {
-			out[r] = found[r].item
+		if out[r] = -1; r < len(s.heap) {
+			out[r] = s.heap[r].item
 		}
 	}
 }
