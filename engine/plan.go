@@ -14,6 +14,7 @@ const (
 	WithoutFactoring PlanOption = iota
 	WithoutFolding              // of constants
 	WithoutRowPruning
+	WithoutZeroRows // marked
 	WithoutMapFusion
 	WithoutOnePass // LogSumExp and its gradient apart
 	WithoutReuse   // every temporary in memory of its own
@@ -34,6 +35,9 @@ func makePlan(c *code, ports []inputPort, options []PlanOption) *Plan {
 	}
 	if on(WithoutRowPruning) {
 		c.pruneRows()
+	}
+	if on(WithoutZeroRows) {
+		c.markZeroRows()
 	}
 	c.halveWhole()
 	if on(WithoutMapFusion) {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"math"
 	"slices"
 
 	"nearfar/kernels"
@@ -111,9 +110,7 @@ func byRows(n *inst) bool {
 	case kernels.Random:
 		return !k.Rows
 	case kernels.Map:
-		zero := []kernels.Tensor64{kernels.NewTensor64(kernels.Of(kernels.Float64))}
-		k.Ref(zero, slices.Repeat(zero, len(n.in)))
-		return math.Float64bits(zero[0].F[0]) == 0 && !slices.ContainsFunc(n.in, func(v *value) bool { return v.desc != n.out[0].desc })
+		return keepsZeros(n)
 	}
 	return false
 }

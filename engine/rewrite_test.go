@@ -16,6 +16,7 @@ var rewrites = map[string]engine.PlanOption{
 	"map fusion": engine.WithoutMapFusion,
 	"one pass":   engine.WithoutOnePass,
 	"pruning":    engine.WithoutRowPruning,
+	"zero rows":  engine.WithoutZeroRows,
 	"reuse":      engine.WithoutReuse,
 	"in place":   engine.WithoutInPlace,
 }

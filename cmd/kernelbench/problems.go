@@ -86,6 +86,19 @@ func problems(w *workload, n dimensions) []problem {
 	list := []problem{
 		spmm("SpMM", kernels.SpMM{Scaled: true}),
 		spmm("SpMM half", kernels.SpMM{Scaled: true, Half: true}),
+		{name: "SpMM zero rows", size: batchSize, k: kernels.SpMM{Scaled: true, ZeroRows: true}, in: func(r draws) []tensor {
+			// As the gradient of a batch's users, positives and negatives: popular rows as often as they are met.
+			x := tensor{Desc: table, F32: make([]float32, nodes*d)}
+			some := r.normal(3*batch, d)
+			for i := range 3 * batch {
+				node := r.IntN(nodes)
+				if i < 2*batch && len(w.graph.Col) > 0 {
+					node = int(w.graph.Col[r.IntN(len(w.graph.Col))])
+				}
+				copy(x.F32[node*d:node*d+d], some.F32[i*d:])
+			}
+			return sparseOperands(w, kernels.SpMM{Scaled: true}, x)
+		}},
 		spmm("SpMM valued", kernels.SpMM{Scaled: true, Valued: true}),
 		optimiser("Adam", kernels.Adam{B1: .9, B2: .999, Eps: 1e-8}, 2),
 		optimiser("AdamW", kernels.Adam{B1: .9, B2: .999, Eps: 1e-8, Decay: .01, Decoupled: true}, 2),

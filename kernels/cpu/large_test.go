@@ -215,3 +215,63 @@ func check(t *testing.T, name string, k kernels.Kernel, in []kernels.Tensor64) {
 		}
 	}
 }
+
+// Edges to rows of zeros are left out some rows at a time, and by assembly give the bits that they give where they are not: rows with no edge left, with more
+// than there is room for, and many short ones.
+func TestSpMMZeroRows(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	const n, m = 900, 2000
+	for _, d := range []int{5, 8, 64, 200} {
+		x := gaussian(r, n, d)
+		for i := range n {
+			if i%8 != 0 {
+				clear(x.F[i*d : i*d+d])
+			}
+		}
+		x.F[3*d+d/2] = 1e-40 // not zeros
+		var begs, ends, cols []int32
+		for i := range m {
+			size := r.IntN(12)
+			if i%700 == 9 {
+				size = 5000
+			}
+			begs = append(begs, int32(len(cols)))
+			for range size {
+				cols = append(cols, int32(r.IntN(n)))
+			}
+			ends = append(ends, int32(len(cols)))
+		}
+		integers := func(v []int32) kernels.Tensor64 {
+			return kernels.Tensor64{Desc: kernels.Of(kernels.Int32, len(v)), I: v}
+		}
+		for _, k := range []kernels.SpMM{{}, {Scaled: true}, {Valued: true}, {Scaled: true, Valued: true}, {Scaled: true, Half: true}} {
+			in := []kernels.Tensor64{x, integers(begs), integers(ends), integers(cols)}
+			if k.Scaled {
+				in = append(in, gaussian(r, m), gaussian(r, n))
+			}
+			if k.Valued {
+				in = append(in, gaussian(r, len(cols)))
+			}
+			whole := k
+			k.ZeroRows = true
+			name := fmt.Sprintf("%+v d %d", k, d)
+			check(t, name, k, in)
+			for _, s := range cpu.Sets() {
+				var got [2]cpu.Tensor
+				for i, k := range []kernels.SpMM{whole, k} {
+					var operands []cpu.Tensor
+					for i, x := range in {
+						operands = append(operands, lower(kernels.Float32, x.Desc, &in[i]))
+					}
+					got[i] = lower(kernels.Float32, kernels.Of(kernels.Float64, m, d), nil)
+					alone(bound(t, s, k, []cpu.Tensor{got[i]}, operands))
+				}
+				for i, v := range got[0].F32 {
+					if s.Name() != "generic" && d%8 == 0 && v != got[1].F32[i] { // plain Go adds edges by fours: others then
+						t.Fatalf("%s %s: y[%d, %d] is %g, and %g without the edges to zeros", name, s.Name(), i/d, i%d, v, got[1].F32[i])
+					}
+				}
+			}
+		}
+	}
+}

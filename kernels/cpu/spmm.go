@@ -14,6 +14,9 @@ import (
 // L1 the assembly takes 5 ms for yelp2018's 2.5 M edges at d 64, and on the real graph 11.9, 56 GB/s, in quiet moments, where reading a buffer of X's size from end to
 // end gives 61-81 (Zen 4, one thread, 2026-11-25). A call makes many rows, and asks for the row of X that is some edges ahead, across the
 // rows of Y: little where columns are sorted within a row, as a graph's are, and a third of the time where they are in no order.
+//
+// With ZeroRows the rows of X that are not zeros are marked, and columns without a mark left out before they get to the loops: a pass over X and one over the
+// columns instead of most of the reading of X.
 
 // spmmChunks bounds the number of chunks. Rows differ widely in length (popular items), so there are many.
 const spmmChunks = 512
@@ -26,6 +29,7 @@ type sparse[T float] struct {
 	rowScale, colScale []T
 	val                []T
 	half               []uint16 // X in its place, in binary16
+	marked             []uint8  // 0 for a row of X that is zeros; nil: nobody has looked
 	level              level
 }
 
@@ -46,10 +50,123 @@ func (c *call[T]) spmm(k kernels.SpMM) Work {
 	if k.Half {
 		work = s.halve(c, assembly)
 	}
-	if assembly {
-		return append(work, rows.phase(any(s).(*sparse[float32]).rowsAssembly))
+	if k.ZeroRows {
+		s.marked = take[uint8](c.arena, in[0].Rows())
+		work = append(work, cut(in[0].Rows(), s.d).phase(s.mark))
+	}
+	switch s32, _ := any(s).(*sparse[float32]); {
+	case k.ZeroRows:
+		return append(work, rows.phase(func(lo, hi int) { s.rowsOfMarked(lo, hi, assembly) }))
+	case assembly:
+		return append(work, rows.phase(s32.rowsAssembly))
 	}
 	return append(work, rows.phase(s.rows))
+}
+
+// mark finds rows of X that are not zeros.
+func (s *sparse[T]) mark(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		s.marked[i] = 0
+		if !zeros(row(s.x, i, s.d)) {
+			s.marked[i] = 1
+		}
+	}
+}
+
+// zeros tells whether all elements are +0, by their bits.
+func zeros[T float](x []T) bool {
+	size, at := len(x)*int(unsafe.Sizeof(T(0))), unsafe.Pointer(unsafe.SliceData(x))
+	if size%8 == 0 && uintptr(at)%8 == 0 {
+		return zeroWords(unsafe.Slice((*uint64)(at), size/8))
+	}
+	return zeroWords(unsafe.Slice((*uint32)(at), size/4))
+}
+
+func zeroWords[W uint32 | uint64](x []W) bool {
+	var a, b, c, d W
+	for ; len(x) >= 4; x = x[4:] {
+		a |= x[0]
+		b |= x[1]
+		c |= x[2]
+		d |= x[3]
+	}
+	for _, v := range x {
+		a |= v
+	}
+	return a|b|c|d == 0
+}
+
+// What a call of rowsOfMarked has room for on its stack.
+const (
+	markedEdges = 2048
+	markedRows  = 128
+)
+
+// rowsOfMarked is rows, or rowsAssembly, without the edges to rows of X that have no mark, some rows at a time.
+func (s *sparse[T]) rowsOfMarked(lo, hi int, assembly bool) {
+	var col [markedEdges]int32
+	var val [markedEdges]T
+	var beg, end [markedRows]int32
+	part := *s
+	for lo < hi {
+		n, rows := 0, 0
+		for ; rows < markedRows && lo+rows < hi; rows++ {
+			from, to := s.beg[lo+rows], s.end[lo+rows]
+			if from < to && n+int(to-from) > markedEdges {
+				break
+			}
+			beg[rows] = int32(n)
+			if from < to {
+				edges := s.col[from:to]
+				if s.val != nil {
+					n = chooseValued(col[:], val[:], n, edges, s.val[from:to], s.marked)
+				} else {
+					n = choose(col[:], n, edges, s.marked)
+				}
+			}
+			end[rows] = int32(n)
+		}
+		if rows == 0 { // a row with more edges than there is room for
+			s.multiplyRows(lo, lo+1, assembly)
+			lo++
+			continue
+		}
+		part.y, part.beg, part.end, part.col = s.y[lo*s.d:], beg[:rows], end[:rows], col[:n]
+		if s.val != nil {
+			part.val = val[:n]
+		}
+		if s.rowScale != nil {
+			part.rowScale = s.rowScale[lo:]
+		}
+		part.multiplyRows(0, rows, assembly)
+		lo += rows
+	}
+}
+
+func (s *sparse[T]) multiplyRows(lo, hi int, assembly bool) {
+	if assembly {
+		any(s).(*sparse[float32]).rowsAssembly(lo, hi)
+	} else {
+		s.rows(lo, hi)
+	}
+}
+
+// choose appends the edges whose column has a mark to col [:n]. It writes each, and goes on behind it where it is to stay: a branch that falls one
+// way as often as the other takes longer.
+func choose(col []int32, n int, edges []int32, marked []uint8) int {
+	for _, c := range edges {
+		col[n] = c
+		n += int(marked[c])
+	}
+	return n
+}
+
+func chooseValued[T float](col []int32, val []T, n int, edges []int32, values []T, marked []uint8) int {
+	for i, c := range edges {
+		col[n], val[n] = c, values[i]
+		n += int(marked[c])
+	}
+	return n
 }
 
 // halve is the phases that round X to binary16. The assembly multiplies that, at half the size, and the rows' scales take its scale back; plain Go
