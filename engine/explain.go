@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"nearfar/kernels"
 )
 
 // Explain prints the program: each instruction with its operands' shapes, the bytes it must move, its floating-point operations, and the operators
@@ -30,7 +32,7 @@ func (p *Plan) Explain(w io.Writer, times []time.Duration) error {
 				place += fmt.Sprintf("%d:%d ", o, in)
 			}
 		}
-		fmt.Fprintf(t, "%d\t%s%s\t%s\t%s\t%.2f\t%.2f\t%s\t%s\n", k, clock(k), i.K.Name(), p.operands(i.Out), p.operands(i.In), float64(i.Bytes)/1e6,
+		fmt.Fprintf(t, "%d\t%s%s\t%s\t%s\t%.2f\t%.2f\t%s\t%s\n", k, clock(k), i.form(), p.operands(i.Out), p.operands(i.In), float64(i.Bytes)/1e6,
 			float64(i.FLOPs)/1e6, place, shorten(i.From))
 	}
 	if err := t.Flush(); err != nil {
@@ -54,10 +56,10 @@ func (p *Plan) explainTimes(w io.Writer, times []time.Duration) error {
 	var sums []sum
 	all := sum{kernel: "all"}
 	for k, i := range p.Code {
-		at := slices.IndexFunc(sums, func(s sum) bool { return s.kernel == i.K.Name() })
+		at := slices.IndexFunc(sums, func(s sum) bool { return s.kernel == i.form() })
 		if at < 0 {
 			at = len(sums)
-			sums = append(sums, sum{kernel: i.K.Name()})
+			sums = append(sums, sum{kernel: i.form()})
 		}
 		for _, s := range []*sum{&sums[at], &all} {
 			s.n, s.time, s.bytes, s.flops = s.n+1, s.time+times[k], s.bytes+i.Bytes, s.flops+i.FLOPs
@@ -97,4 +99,18 @@ func shorten(s string) string {
 		return string(r[:57]) + "..."
 	}
 	return s
+}
+
+// form is the kernel's name, and what else its cost goes by.
+func (i *Instr) form() string {
+	name := i.K.Name()
+	if k, ok := i.K.(kernels.SpMM); ok {
+		if k.Half {
+			name += " half"
+		}
+		if k.ZeroRows {
+			name += " zero rows"
+		}
+	}
+	return name
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"slices"
 
 	"nearfar/kernels"
@@ -113,6 +114,13 @@ func byRows(n *inst) bool {
 		return keepsZeros(n)
 	}
 	return false
+}
+
+// keepsZeros tells whether a Map of inputs like its output is 0 where they are, and not -0.
+func keepsZeros(n *inst) bool {
+	zero := []kernels.Tensor64{kernels.NewTensor64(kernels.Of(kernels.Float64))}
+	n.k.Ref(zero, slices.Repeat(zero, len(n.in)))
+	return math.Float64bits(zero[0].F[0]) == 0 && !slices.ContainsFunc(n.in, func(v *value) bool { return v.desc != n.out[0].desc })
 }
 
 // at is table v's rows id.

@@ -36,7 +36,7 @@ type Entry struct {
 type Store struct {
 	Device Device
 	Float  kernels.DType // the precision of every program over this Store
-	Half   bool          // but for what SpMM multiplies, which is binary16 (kernels.SpMM)
+	Half   bool          // but for what SpMM multiplies, which is binary16 (kernels.SpMM) where that is faster
 	Seed   uint64
 	byName map[string]*Entry
 	order  []*Entry

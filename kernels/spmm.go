@@ -17,8 +17,8 @@ import "math"
 // With Half, X is rounded to binary16 before it is multiplied, x = ToHalf(x · s) / s with s = HalfScale(max |X|), so that a kernel may keep it at half
 // the size: the rows of X that edges point to are nearly all that is read. Sums are as exact as without.
 //
-// ZeroRows says that most rows of X are zeros, as of a gradient that has only come to a batch's rows. It changes no result, since scales and values are
-// finite: a kernel may leave out the edges to such rows.
+// ZeroRows says that most rows of X are zeros, as of a gradient that has only come to a batch's rows. It changes results by rounding at most, since scales
+// and values are finite: a kernel may leave out the edges to such rows.
 type SpMM struct{ Scaled, Valued, Half, ZeroRows bool }
 
 func (s SpMM) Name() string { return "SpMM" }

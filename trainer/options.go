@@ -79,7 +79,7 @@ type Running struct {
 	Threads         int           `flag:"threads" default:"0" min:"0" help:"threads of the CPU; 0: all. Results do not depend on it"`
 	GPU             string        `flag:"gpu" default:"auto" help:"auto, the index of a GPU, or off"`
 	RequireGPU      bool          `flag:"require-gpu" default:"false" help:"end with an error where the GPU cannot be used"`
-	Precision       string        `flag:"precision" default:"float32" choices:"float32,half" help:"of the numbers; half: what the graph propagates is kept in 16 bits (CPU), all else in float32"`
+	Precision       string        `flag:"precision" default:"float32" choices:"float32,half" help:"of the numbers; half: what the graph propagates is kept in 16 bits where that is faster (CPU), all else in float32"`
 	CheckpointEvery time.Duration `flag:"checkpoint-every" default:"5m" min:"0s" help:"time between checkpoints, beside those of every evaluation; 0s: these alone. Results do not depend on it"`
 	Out             string        `flag:"out" help:"folder of the run; default runs/<model>-<data>-<time>-s<seed>"`
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nearfar/engine"
+	"nearfar/kernels"
 	"nearfar/trainer/memory"
 )
 
@@ -258,7 +259,7 @@ func bytesIn(ts []tensor) (n int64) {
 // workOf counts as trainer explain does.
 func workOf(p problem, in []tensor) (w work) {
 	out, err := p.k.Infer(descs(in))
-	if err != nil {
+	if k, ok := p.k.(kernels.SpMM); err != nil || ok && k.ZeroRows { // how much is left out is the data's
 		return w
 	}
 	w.flops, w.bytes = engine.Cost(p.k, out, descs(in))

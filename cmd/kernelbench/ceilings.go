@@ -103,8 +103,7 @@ const settling = 50 * time.Millisecond
 
 // best is the highest rate of a few passes, a second. f gives what one thread did.
 func best(threads int, by func(timing) time.Duration, f func(thread int) int64) (rate float64) {
-	start := time.Now()
-	for pass := 0; pass < 9 || threads > 1 && time.Since(start) < settling; pass++ {
+	pass := func() float64 {
 		var done int64
 		t, _ := clocked(func() error {
 			if threads == 1 {
@@ -123,9 +122,14 @@ func best(threads int, by func(timing) time.Duration, f func(thread int) int64) 
 			return nil
 		})
 		t.cpu /= time.Duration(threads)
-		if pass > 0 { // the first one warms up
-			rate = max(rate, float64(done)/by(t).Seconds())
-		}
+		return float64(done) / by(t).Seconds()
+	}
+	for start := time.Now(); threads > 1 && time.Since(start) < settling; {
+		pass()
+	}
+	pass() // warms up
+	for range 8 {
+		rate = max(rate, pass())
 	}
 	return rate
 }

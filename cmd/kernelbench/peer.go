@@ -24,7 +24,7 @@ type spec map[string]any
 func specOf(p problem) spec {
 	switch k := p.k.(type) {
 	case kernels.SpMM:
-		if k.Scaled && !k.Valued && !k.Half {
+		if k == (kernels.SpMM{Scaled: true}) {
 			return spec{"op": "spmm"}
 		}
 	case kernels.LogSumExpWithGrad:

@@ -108,7 +108,22 @@ func (s *sparse[T]) rowsOfMarked(lo, hi int, assembly bool) {
 	var val [markedEdges]T
 	var beg, end [markedRows]int32
 	part := *s
+	// choose puts those of the edges that are to stay behind n others.
+	choose := func(n int, from, to int32) int {
+		if s.val != nil {
+			n = chooseValued(col[:], val[:], n, s.col[from:to], s.val[from:to], s.marked)
+			part.val = val[:n]
+		} else {
+			n = chooseColumns(col[:], n, s.col[from:to], s.marked)
+		}
+		part.col = col[:n]
+		return n
+	}
 	for lo < hi {
+		part.y, part.col, part.val = s.y[lo*s.d:], nil, nil
+		if s.rowScale != nil {
+			part.rowScale = s.rowScale[lo:]
+		}
 		n, rows := 0, 0
 		for ; rows < markedRows && lo+rows < hi; rows++ {
 			from, to := s.beg[lo+rows], s.end[lo+rows]
@@ -117,29 +132,47 @@ func (s *sparse[T]) rowsOfMarked(lo, hi int, assembly bool) {
 			}
 			beg[rows] = int32(n)
 			if from < to {
-				edges := s.col[from:to]
-				if s.val != nil {
-					n = chooseValued(col[:], val[:], n, edges, s.val[from:to], s.marked)
-				} else {
-					n = choose(col[:], n, edges, s.marked)
-				}
+				n = choose(n, from, to)
 			}
 			end[rows] = int32(n)
 		}
-		if rows == 0 { // a row with more edges than there is room for
-			s.multiplyRows(lo, lo+1, assembly)
-			lo++
+		if rows > 0 {
+			part.beg, part.end = beg[:rows], end[:rows]
+			part.multiplyRows(0, rows, assembly)
+			lo += rows
 			continue
 		}
-		part.y, part.beg, part.end, part.col = s.y[lo*s.d:], beg[:rows], end[:rows], col[:n]
-		if s.val != nil {
-			part.val = val[:n]
+		// A row with more edges than there is room for, in pieces: each goes on where the one before has stopped.
+		for from, to := s.beg[lo], s.end[lo]; from < to; from += markedEdges {
+			next := min(from+markedEdges, to)
+			n := choose(0, from, next)
+			part.piece(n, from > s.beg[lo], next == to, assembly)
 		}
-		if s.rowScale != nil {
-			part.rowScale = s.rowScale[lo:]
+		lo++
+	}
+}
+
+// piece is the first row of y by n edges; it goes on with a sum, or begins one, and the last one scales it.
+func (s *sparse[T]) piece(n int, goesOn, last, assembly bool) {
+	if assembly {
+		s := any(s).(*sparse[float32])
+		add, scale := 0, s.rowScale
+		if goesOn {
+			add = 1
 		}
-		part.multiplyRows(0, rows, assembly)
-		lo += rows
+		if !last {
+			scale = nil
+		}
+		s.multiply(0, 1, []int32{0}, []int32{int32(n)}, add, scale)
+		return
+	}
+	y := s.y[:s.d]
+	if !goesOn {
+		clear(y)
+	}
+	s.addEdges(y, 0, n)
+	if last {
+		s.scaleRow(y, 0)
 	}
 }
 
@@ -151,9 +184,9 @@ func (s *sparse[T]) multiplyRows(lo, hi int, assembly bool) {
 	}
 }
 
-// choose appends the edges whose column has a mark to col [:n]. It writes each, and goes on behind it where it is to stay: a branch that falls one
-// way as often as the other takes longer.
-func choose(col []int32, n int, edges []int32, marked []uint8) int {
+// chooseColumns appends the edges whose column has a mark to col [:n]. It writes each, and goes on behind it where it is to stay: a branch that falls
+// one way as often as the other takes longer.
+func chooseColumns(col []int32, n int, edges []int32, marked []uint8) int {
 	for _, c := range edges {
 		col[n] = c
 		n += int(marked[c])
@@ -222,22 +255,29 @@ func (s *sparse[T]) rows(lo, hi int) {
 	for i := lo; i < hi; i++ {
 		y := row(s.y, i, s.d)
 		clear(y)
-		e, end := int(s.beg[i]), int(s.end[i])
-		for ; e+4 <= end; e += 4 { // four rows at once: y is read and written a quarter as often
-			x := [4][]T{s.edge(e), s.edge(e + 1), s.edge(e + 2), s.edge(e + 3)}
-			addRows(y, x[0], x[1], x[2], x[3], s.weight(e), s.weight(e+1), s.weight(e+2), s.weight(e+3))
+		s.addEdges(y, int(s.beg[i]), int(s.end[i]))
+		s.scaleRow(y, i)
+	}
+}
+
+func (s *sparse[T]) addEdges(y []T, e, end int) {
+	for ; e+4 <= end; e += 4 { // four rows at once: y is read and written a quarter as often
+		x := [4][]T{s.edge(e), s.edge(e + 1), s.edge(e + 2), s.edge(e + 3)}
+		addRows(y, x[0], x[1], x[2], x[3], s.weight(e), s.weight(e+1), s.weight(e+2), s.weight(e+3))
+	}
+	for ; e < end; e++ {
+		v := s.weight(e)
+		for k, x := range s.edge(e) {
+			y[k] += v * x
 		}
-		for ; e < end; e++ {
-			v := s.weight(e)
-			for k, x := range s.edge(e) {
-				y[k] += v * x
-			}
-		}
-		if s.rowScale != nil {
-			r := s.rowScale[i]
-			for k := range y {
-				y[k] *= r
-			}
+	}
+}
+
+func (s *sparse[T]) scaleRow(y []T, i int) {
+	if s.rowScale != nil {
+		r := s.rowScale[i]
+		for k := range y {
+			y[k] *= r
 		}
 	}
 }

@@ -26,9 +26,10 @@ func TestSpMMStaysInside(t *testing.T) {
 		{"before the first", []int32{-1, 2}, []int32{2, 5}, []int32{0, 1, 1, 1, 1}, true},
 	}
 	for _, s := range each() {
-		for _, d := range []int{8, 64, 72} {
+		for i := range 9 {
+			d, k := []int{8, 64, 72}[i/3], kernels.SpMM{ZeroRows: i%3 > 0, Valued: i%3 > 1}
 			for _, c := range tests {
-				t.Run(fmt.Sprint(s.Name(), "/", d, "/", c.name), func(t *testing.T) {
+				t.Run(fmt.Sprint(s.Name(), "/", d, "/", k, "/", c.name), func(t *testing.T) {
 					real := func(n, d int) Tensor {
 						return Tensor{Desc: kernels.Of(kernels.Float32, n, d), F32: make([]float32, n*d, 2*n*d)}
 					}
@@ -36,7 +37,11 @@ func TestSpMMStaysInside(t *testing.T) {
 						room := append(make([]int32, 0, 2*len(v)), v...) // what lies behind is memory too
 						return Tensor{Desc: kernels.Of(kernels.Int32, len(v)), I32: room}
 					}
-					w, err := s.Bind(kernels.SpMM{}, []Tensor{real(2, d)}, []Tensor{real(rows, d), ids(c.beg), ids(c.end), ids(c.col[:edges])}, nil)
+					in := []Tensor{real(rows, d), ids(c.beg), ids(c.end), ids(c.col[:edges])}
+					if k.Valued {
+						in = append(in, Tensor{Desc: kernels.Of(kernels.Float32, edges), F32: make([]float32, edges, 2*edges)})
+					}
+					w, err := s.Bind(k, []Tensor{real(2, d)}, in, make([]byte, 64))
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -95,6 +100,23 @@ func TestSpMMLongRows(t *testing.T) {
 					t.Fatalf("%s, d %d: y[%d, %d] is %g, not %g", s.Name(), d, i/d, i%d, v, want[i])
 				}
 			}
+		}
+	}
+}
+
+// A row is zeros where every element is, wherever it begins in memory.
+func TestZeros(t *testing.T) {
+	for n := range 20 {
+		x, y := make([]float32, n+1)[1:], make([]float64, n)
+		if !zeros(x) || !zeros(y) || !zeros(x[:n/2]) {
+			t.Errorf("%d zeros are not", n)
+		}
+		for i := range n {
+			x[i], y[i] = 1e-40, 1e-310
+			if zeros(x) || zeros(y) {
+				t.Errorf("element %d of %d is not seen", i, n)
+			}
+			x[i], y[i] = 0, 0
 		}
 	}
 }

@@ -67,6 +67,7 @@ func (g *gen) csr(m, n, most int) (beg, end, col kernels.Tensor64) {
 }
 
 func spmmCases(g *gen) (cases []Case) {
+	made := 0
 	add := func(n, d int, x, beg, end, col kernels.Tensor64) {
 		m, nnz := beg.Desc.Dim[0], col.Desc.Dim[0]
 		for i := range 8 {
@@ -79,7 +80,8 @@ func spmmCases(g *gen) (cases []Case) {
 				in = append(in, g.normal(1, nnz))
 			}
 			cases = append(cases, of(k, in...))
-			if k.ZeroRows = len(cases)%5 == 0; k.ZeroRows { // each form in turn
+			made++
+			if k.ZeroRows = made%5 == 0; k.ZeroRows { // of eight forms each in turn
 				in[0] = kernels.Tensor64{Desc: x.Desc, F: slices.Clone(x.F)}
 				for r := range n {
 					if (r+m)%3 != 0 {
