@@ -19,6 +19,8 @@ func exponentialsAVX2(x, bias []float32, scale, shift float32) float64 {
 
 func (s *sparse[T]) rowsAssembly(lo, hi int) { s.rows(lo, hi) }
 
+func (s *sparse[T]) pieceAssembly(n int, goesOn, last bool) {}
+
 func topAssembly(x []float32) float32 { return 0 }
 
 func roundAssembly(half []uint16, x []float32, scale float32) {}

@@ -155,15 +155,7 @@ func (s *sparse[T]) rowsOfMarked(lo, hi int, assembly bool) {
 // piece is the first row of y by n edges; it goes on with a sum, or begins one, and the last one scales it.
 func (s *sparse[T]) piece(n int, goesOn, last, assembly bool) {
 	if assembly {
-		s := any(s).(*sparse[float32])
-		add, scale := 0, s.rowScale
-		if goesOn {
-			add = 1
-		}
-		if !last {
-			scale = nil
-		}
-		s.multiply(0, 1, []int32{0}, []int32{int32(n)}, add, scale)
+		any(s).(*sparse[float32]).pieceAssembly(n, goesOn, last)
 		return
 	}
 	y := s.y[:s.d]

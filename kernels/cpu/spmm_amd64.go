@@ -62,6 +62,18 @@ func (s *sparse[T]) longRow(i int, limit int32) {
 	}
 }
 
+// pieceAssembly is piece by the spmm functions; n is at most their limit.
+func (s *sparse[T]) pieceAssembly(n int, goesOn, last bool) {
+	add, scale := 0, s.rowScale
+	if goesOn {
+		add = 1
+	}
+	if !last {
+		scale = nil
+	}
+	s.multiply(0, 1, []int32{0}, []int32{int32(n)}, add, scale)
+}
+
 // multiply sets, or adds to, rows of y from row i on, block by block of columns. The parts of the rows have been checked; columns are by the assembly.
 func (s *sparse[T]) multiply(i, rows int, beg, end []int32, add int, rowScale []T) {
 	c := spmmCall{rows: rows, edges: len(s.col), xRows: s.xRows(), stride: 4 * s.d, xStride: 4 * s.d, add: add,
