@@ -27,6 +27,9 @@ func TestEmulatedIsNotTimed(t *testing.T) {
 		t.Fatal(records, err)
 	}
 	for _, r := range records {
+		if r.Kernel == "SpMM half" && r.Note == "not offered" { // the processor's
+			continue
+		}
 		if !r.Verified || r.MS != nil || r.Share != nil || !strings.Contains(r.Note, "emulated") {
 			t.Errorf("%s: %+v", r.Kernel, r)
 		}
