@@ -56,12 +56,9 @@ func newGroups(n, depth, threads int) groups {
 	most := min(groupUsers, max(1, groupBytes/threads/entryBytes/depth)) // users of a group
 	g := groups{n: n, unit: min(most, tileUsers)}
 	g.units = (n + g.unit - 1) / g.unit
-	g.count = (n + most - 1) / most
-	if most > g.unit {
-		each := most / g.unit
-		g.count = (g.units + each - 1) / each
-	}
-	g.count = min(g.units, (g.count+threads-1)/threads*threads) // none of the threads waits for another's last group
+	each := most / g.unit
+	count := (g.units + each - 1) / each
+	g.count = min(g.units, (count+threads-1)/threads*threads) // none of the threads waits for another's last group
 	return g
 }
 

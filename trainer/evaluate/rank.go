@@ -44,6 +44,15 @@ func defaultBlock(items int) int { return max(1, min(256, 8<<20/4/items)) }
 // maxThreads is how many of a processor's threads can be of use. Each has memory of its own, a number for every user or item.
 const maxThreads = 4
 
+// usefulThreads are those asked for, 0 as many as processors, as far as they are of use.
+func usefulThreads(asked int) int {
+	processors := runtime.GOMAXPROCS(0)
+	if asked == 0 {
+		return processors
+	}
+	return min(asked, maxThreads*processors)
+}
+
 // checkDepth refuses cutoffs whose rankings the system cannot hold.
 func checkDepth(users, depth int) error {
 	need := int64(users) * int64(depth) * 4 // Report.Top
@@ -75,15 +84,10 @@ func rankBy(ctx context.Context, scorer Scorer, p Protocol, ties decider) (*Repo
 	if len(users) == 0 {
 		return nil, fmt.Errorf("evaluate: no user has a target item: is the test split empty?")
 	}
-	block, threads := p.Block, p.Threads
+	block, threads := p.Block, usefulThreads(p.Threads)
 	if block == 0 {
 		block = defaultBlock(scorer.Items())
 	}
-	processors := runtime.GOMAXPROCS(0)
-	if threads == 0 {
-		threads = processors
-	}
-	threads = min(threads, maxThreads*processors)
 	block = min(block, len(users))
 	depth := min(slices.Max(p.K), scorer.Items())
 	if err := checkDepth(len(users), depth); err != nil {

@@ -3,7 +3,6 @@ package evaluate
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 )
@@ -68,11 +67,7 @@ func (r *Request) seen(to [][]int32, user int32) [][]int32 {
 
 // recommend is Recommend by tables: each thread ranks a group of users, and what they have found is handed over in order.
 func (s *search) recommend(ctx context.Context, r *Request, ties decider, yield func(int32, []int32, []float32) error) error {
-	threads := r.Threads
-	if threads == 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
-	threads = min(threads, maxThreads*runtime.GOMAXPROCS(0))
+	threads := usefulThreads(r.Threads)
 	parts, out := newGroups(len(r.Users), r.N, threads), newBestItems(r.N)
 	finders := make([]*finder, min(threads, parts.count))
 	ranked, errs := make([]int, len(finders)), make([]error, len(finders))
