@@ -18,8 +18,8 @@ type kind struct {
 	format  func(reflect.Value) string
 	compare func(a, b reflect.Value) int // nil where values have no order
 	isBool  bool
-	isText  bool // written to YAML as a string, whatever it looks like
-	isList  bool
+	isText  bool // written to YAML as a string, whatever it looks like; of a list, its elements are
+	isList  bool // elements are separated by commas
 }
 
 var (
@@ -50,6 +50,8 @@ func kindOf(t reflect.Type) (kind, error) {
 		return floatKind, nil
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Int:
 		return listKind, nil
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.String:
+		return namesKind, nil
 	}
 	return kind{}, fmt.Errorf("%s is not a type an option can have", t)
 }
@@ -158,6 +160,36 @@ var listKind = kind{
 	},
 	compare: intKind.compare, // of elements
 	isList:  true,
+}
+
+var namesKind = kind{
+	parse: func(text string, into reflect.Value) error {
+		if !utf8.ValidString(text) {
+			return errors.New("want UTF-8 text")
+		}
+		if strings.TrimSpace(text) == "" {
+			into.SetZero()
+			return nil
+		}
+		names := reflect.Zero(into.Type())
+		for name := range strings.SplitSeq(text, ",") {
+			if name = strings.TrimSpace(name); name == "" {
+				return errors.New("want names separated by commas, such as image,text")
+			}
+			names = reflect.Append(names, reflect.ValueOf(name).Convert(into.Type().Elem()))
+		}
+		into.Set(names)
+		return nil
+	},
+	format: func(v reflect.Value) string {
+		names := make([]string, v.Len())
+		for i := range names {
+			names[i] = v.Index(i).String()
+		}
+		return strings.Join(names, ",")
+	},
+	isText: true,
+	isList: true,
 }
 
 var textKind = kind{

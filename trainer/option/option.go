@@ -18,8 +18,8 @@
 //	min, max  inclusive bounds of a number or duration, or of each element of a list
 //	above, below  the same, exclusive
 //
-// A field is a string, bool, int, int64, uint64, float64, time.Duration, []int (10,20,50), a named type of one of these, or
-// any type with MarshalText and UnmarshalText.
+// A field is a string, bool, int, int64, uint64, float64, time.Duration, []int (10,20,50), []string (image,text), a named type of one of
+// these, or any type with MarshalText and UnmarshalText.
 //
 // An embedded struct is flattened. The tag `defaults` on the embedded field overrides defaults inside that struct; on a
 // blank field it overrides any option bound before, so that a model can state the batch size it was published with. Entries

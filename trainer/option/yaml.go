@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"reflect"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -103,7 +102,7 @@ func (o *Option) yamlText(n *yaml.Node) (string, error) {
 		fields := make([]string, len(n.Content))
 		for i, element := range n.Content {
 			if element.Kind != yaml.ScalarNode || strings.TrimSpace(element.Value) == "" {
-				return "", errors.New("want a list of whole numbers, such as [10, 20, 50]")
+				return "", errors.New("want a list of single values, such as [10, 20, 50]")
 			}
 			fields[i] = element.Value
 		}
@@ -133,14 +132,22 @@ func (s *Set) Resolved() ([]byte, error) {
 }
 
 func (o *Option) yamlNode() *yaml.Node {
-	n := &yaml.Node{Kind: yaml.ScalarNode, Value: o.Value()}
-	switch {
-	case o.kind.isList:
-		n = &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
-		for i := range o.value.Len() {
-			n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: strconv.FormatInt(o.value.Index(i).Int(), 10)})
+	if !o.kind.isList {
+		return o.kind.scalar(o.Value())
+	}
+	n := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+	if o.value.Len() > 0 {
+		for element := range strings.SplitSeq(o.Value(), ",") {
+			n.Content = append(n.Content, o.kind.scalar(element))
 		}
-	case o.kind.isText:
+	}
+	return n
+}
+
+// scalar is a single value.
+func (k kind) scalar(text string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Value: text}
+	if k.isText {
 		n.Tag = "!!str" // quotes what would read as a number, a boolean or null
 		if strings.ContainsFunc(n.Value, func(r rune) bool { return r < ' ' || r > '~' }) {
 			n.Style = yaml.DoubleQuotedStyle // block styles do not keep every blank and line end
