@@ -6,6 +6,7 @@ import (
 	"math"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,33 @@ func TestYAMLForms(t *testing.T) {
 	}
 }
 
+// A list of names is a YAML sequence, or its elements with commas between them.
+func TestNames(t *testing.T) {
+	for text, want := range map[string][]string{
+		"names: image, text\n":        {"image", "text"},
+		"names: [image, \"1\", no]\n": {"image", "1", "no"},
+		"names: []\n":                 nil,
+		"names: \"\"\n":               nil,
+		"names: a,,b\n":               {"want names separated by commas, such as image,text"},
+		"names: [a, [b]]\n":           {"want a list of single values"},
+	} {
+		var o struct {
+			Names []string `flag:"names" default:"default"`
+		}
+		set, err := Bind(flag.NewFlagSet("", flag.ContinueOnError), &o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := set.LoadYAML(writeFile(t, text)); err != nil {
+			if !strings.Contains(err.Error(), ":1: names: "+want[0]) {
+				t.Errorf("%q: %v", text, err)
+			}
+		} else if !slices.Equal(o.Names, want) {
+			t.Errorf("%q: %q, want %q", text, o.Names, want)
+		}
+	}
+}
+
 // everything holds values that YAML could mistake for others.
 type everything struct {
 	S string        `flag:"s"`
@@ -78,6 +106,7 @@ type everything struct {
 	F float64       `flag:"f"`
 	D time.Duration `flag:"d"`
 	L []int         `flag:"l"`
+	N []string      `flag:"n"`
 	R reduction     `flag:"r"`
 }
 
@@ -110,9 +139,9 @@ func TestResolvedRoundTrip(t *testing.T) {
 		"tab\there", "\r", `quo"te's`, "{", "[1", "*x", "&x", "!x", "%x", "@x", "`", "2024-01-01", "ünï 日本", "\u2028", "\x00\x7f", "<<", "=", "---", "C:\\runs"} {
 		roundTrip(t, everything{S: s, A: augmentation(s)})
 	}
-	roundTrip(t, everything{"x", "y", true, math.MinInt, math.MaxInt64, math.MaxUint64, 5e-324, -time.Nanosecond, []int{-1, 0, 50}, reduction{true}})
+	roundTrip(t, everything{"x", "y", true, math.MinInt, math.MaxInt64, math.MaxUint64, 5e-324, -time.Nanosecond, []int{-1, 0, 50}, []string{"image"}, reduction{true}})
 	roundTrip(t, everything{F: 1e21, D: 1<<63 - 1})
-	roundTrip(t, everything{F: .1 + .2, L: []int{7}})
+	roundTrip(t, everything{F: .1 + .2, L: []int{7}, N: []string{"null", "~", "1", "audio_whisper", "a b", "[x]", "日本"}})
 }
 
 func TestResolvedForm(t *testing.T) {
