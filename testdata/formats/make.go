@@ -9,6 +9,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"encoding/csv"
 	"fmt"
 	"log"
@@ -19,6 +20,8 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
+
+	"nearfar/kernels"
 )
 
 const users = 60
@@ -115,7 +118,38 @@ func main() {
 	write("mmrec/sample.inter", each(all, func(p purchase) string {
 		return fmt.Sprintf("%d\t%d\t%d\t%d", p.user, p.item, p.rating, p.split)
 	}, "userID\titemID\trating\tx_label"))
+	writeFeatures(items[len(items)-1] + 1)
 	writeParquet("ratings.parquet", all)
+}
+
+// writeFeatures has a row for every item up to the largest, also where no user of the sample has it: an image in float32, row after row, and a text in
+// float16, column after column, both synthetic and exact.
+func writeFeatures(items int) {
+	const images, texts = 3, 2
+	var image []float32
+	for i := range items {
+		for c := range images {
+			image = append(image, float32((c+2)*i%17)/16-.5)
+		}
+	}
+	var text []uint16
+	for c := range texts {
+		for i := range items {
+			text = append(text, kernels.ToHalf(float32((c+3)*i%13)/8-.5))
+		}
+	}
+	write("mmrec/image_feat.npy", npy(fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", items, images), image))
+	write("mmrec/text_feat.npy", npy(fmt.Sprintf("{'descr': '<f2', 'fortran_order': True, 'shape': (%d, %d), }", items, texts), text))
+}
+
+// npy is an array as numpy.save writes it.
+func npy(header string, numbers any) []byte {
+	const magic = "\x93NUMPY\x01\x00"
+	header += strings.Repeat(" ", 63-(len(magic)+2+len(header))%64) + "\n"
+	b := binary.LittleEndian.AppendUint16([]byte(magic), uint16(len(header)))
+	b, err := binary.Append(append(b, header...), binary.LittleEndian, numbers)
+	check(err)
+	return b
 }
 
 // writeParquet has its columns in another order, string ids of users and integer ids of items, and times in milliseconds.

@@ -22,6 +22,8 @@ type Dataset struct {
 	ItemTitle              []string    // [items], "" for an item without one; nil where the data has no titles
 	UserFields, ItemFields *Attributes // categorical fields of the rows of UserID and ItemID; nil where the data has none
 
+	ItemFeatures []Features // sorted by name; nil where they are not wanted
+
 	Train, Valid, Test *Interactions // never nil; Valid and Test may be without interactions
 
 	Files  []File // what was read
@@ -75,6 +77,11 @@ type Options struct {
 	Ratio Ratios
 	// KCore filters all interactions before they are split.
 	KCore KCore
+	// Features reads the items' features, which may have gigabytes: files MODALITY_feat.npy beside the training file, in which row r is of the item whose
+	// id is the integer r. That there are none is an error.
+	Features bool
+	// Modalities are those of Features that are read; empty: all that are there.
+	Modalities []string
 	// Progress, where not nil, is called while a file is read with its path, the bytes read so far and its size.
 	Progress func(file string, done, size int64)
 }
@@ -104,6 +111,8 @@ func (o *Options) verify() error {
 		return fmt.Errorf("dataset: unseen %q is neither keep nor drop", o.Unseen)
 	case !(o.ValidRatio < 1) || !(o.TestRatio < 1):
 		return fmt.Errorf("dataset: validation ratio %g and test ratio %g must be below 1", o.ValidRatio, o.TestRatio)
+	case len(o.Modalities) > 0 && !o.Features:
+		return fmt.Errorf("dataset: the modalities %s are named, and no features are wanted", list(o.Modalities))
 	}
 	return o.CheckSplit()
 }
@@ -114,6 +123,10 @@ func Load(ctx context.Context, o Options) (*Dataset, error) {
 		return nil, err
 	}
 	at, err := locate(o)
+	if err != nil {
+		return nil, err
+	}
+	features, err := at.features(o)
 	if err != nil {
 		return nil, err
 	}
@@ -130,10 +143,16 @@ func Load(ctx context.Context, o Options) (*Dataset, error) {
 		runtime.GC() // what was read is larger than the sets; left to the collector's pace, both would stay through the split
 	}
 	d.Name, d.Path, d.Notes = at.name, at.path, append(at.notes, d.Notes...)
+	if err := d.meet(features); err != nil {
+		return nil, err
+	}
 	if err := d.split(o, at.single && !dealt); err != nil {
 		return nil, err
 	}
 	if err := d.describe(ctx, at, chosen); err != nil {
+		return nil, err
+	}
+	if err := d.readFeatures(ctx, features, o.Progress); err != nil {
 		return nil, err
 	}
 	return d, nil

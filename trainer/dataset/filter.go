@@ -182,6 +182,7 @@ func (d *Dataset) keep(c catalogue) {
 	d.Train, d.Valid, d.Test = c.restrict(d.Train), c.restrict(d.Valid), c.restrict(d.Test)
 	d.UserID, d.ItemID, d.ItemTitle = c.names(d.UserID, c.user), c.names(d.ItemID, c.item), c.names(d.ItemTitle, c.item)
 	d.UserFields, d.ItemFields = c.attributes(d.UserFields, c.user), c.attributes(d.ItemFields, c.item)
+	d.ItemFeatures = c.features(d.ItemFeatures)
 }
 
 // names keeps the names of one side that have a place.

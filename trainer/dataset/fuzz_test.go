@@ -137,3 +137,29 @@ func FuzzRecognise(f *testing.F) {
 	seed(f, "u i r\nu 1 2\n", "1,2\n", "\xff\xfe1\x00", "\x1f\x8b\x08", "PAR1")
 	fuzz(f, Auto, "user=1,item=2", "user=a,item=b")
 }
+
+// FuzzFeatures lets any content be the features of two items.
+func FuzzFeatures(f *testing.F) {
+	seed(f, of4(2, 3), matrix(">f8", true, 2, 1, multiples), matrix("<f2", false, 4, 2, multiples), npyFile(2, npyDict("<f4", false, 2, 1), make([]byte, 8)),
+		npyFile(3, "{'shape': (2L, 1L), 'descr': \"<f2\", 'fortran_order': True}", make([]byte, 4)), npyFile(1, npyDict("|O", false, 2, 1), nil),
+		npyFile(1, npyDict("<f8", false, 1<<62, 1<<62), nil), npyMagic)
+	f.Fuzz(func(t *testing.T, content []byte) {
+		path := folder(t, map[string]string{"train.txt": "0 0 1\n0 1 1\n", "x_feat.npy": string(content)})
+		d, err := Load(t.Context(), Options{Path: path, Features: true})
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") || len(err.Error()) > 2000 || !strings.Contains(err.Error(), "x_feat.npy") {
+				t.Errorf("%q: error %q", content, err)
+			}
+			return
+		}
+		x := d.ItemFeatures[0]
+		if x.Dim < 1 || len(x.Value) != 2*x.Dim || len(content) < 2*x.Dim*2 {
+			t.Errorf("%q: %d columns, %d numbers", content, x.Dim, len(x.Value))
+		}
+		for _, v := range x.Value {
+			if v-v != 0 {
+				t.Errorf("%q: %g", content, v)
+			}
+		}
+	})
+}

@@ -11,11 +11,16 @@ import (
 // published is a data set that the repository does not carry: in $NEARFAR_DATA, or beside the checkout.
 func published(tb testing.TB, name string) string {
 	tb.Helper()
+	return publishedIn(tb, "graph", name)
+}
+
+func publishedIn(tb testing.TB, group, name string) string {
+	tb.Helper()
 	root := os.Getenv("NEARFAR_DATA")
 	if root == "" {
 		root = filepath.Join("..", "..", "..", "shared", "data")
 	}
-	path := filepath.Join(root, "graph", name)
+	path := filepath.Join(root, group, name)
 	if _, err := os.Stat(path); err != nil {
 		tb.Skipf("no %s: set NEARFAR_DATA to the folder that has it", path)
 	}

@@ -40,7 +40,7 @@ func (d *Dataset) Density() float64 {
 	return float64(d.Len()) / (float64(d.Users()) * float64(d.Items()))
 }
 
-// Checksum is a CRC-32C of the ids and the three sets, with the times where there are any: it tells whether a run that goes on has the data that it began with.
+// Checksum is a CRC-32C of the ids and the three sets, with the times where there are any and the features where they are read: it tells whether a run that goes on has the data that it began with.
 func (d *Dataset) Checksum() uint32 {
 	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	for _, ids := range [][]string{d.UserID, d.ItemID} {
@@ -50,6 +50,10 @@ func (d *Dataset) Checksum() uint32 {
 	}
 	for _, x := range []*Interactions{d.Train, d.Valid, d.Test} {
 		x.hash(sum)
+	}
+	for _, f := range d.ItemFeatures {
+		fmt.Fprintf(sum, "%s\n%d\n", f.Name, f.Dim)
+		hashAll(sum, f.Value)
 	}
 	return sum.Sum32()
 }
@@ -87,6 +91,9 @@ func (d *Dataset) String() string {
 		if side.Attributes != nil {
 			fmt.Fprintf(&b, "attributes %s: %s; %s values\n", side.of, strings.Join(side.Fields, ", "), thousands(side.Values()))
 		}
+	}
+	for _, f := range d.ItemFeatures {
+		fmt.Fprintf(&b, "features   %s: %s items x %d (%s%s, %s)\n", f.Name, thousands(d.Items()), f.Dim, f.Name, featureSuffix, f.Type)
 	}
 
 	c := d.Counts
