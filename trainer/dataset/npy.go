@@ -169,8 +169,8 @@ func (m *npyMatrix) fits(size int64) error {
 	return nil
 }
 
-// read gives a matrix of n rows in float32, [n, columns]: row r of the file becomes row place[r], or none where that is negative. Beside it, it takes a block.
-// A number that float32 does not have is an error: NaN, an infinite one, or one that overflows.
+// read gives a matrix of n rows in float32, [n, columns]: row r of the file becomes row place[r], or none where that is negative. Beside it, it takes a block
+// of 4 MB, or one line of the file where that is longer. A number that float32 does not have is an error: NaN, an infinite one, or one that overflows.
 func (m *npyMatrix) read(ctx context.Context, place []int32, n int, watch watch) ([]float32, error) {
 	f, size, err := m.open()
 	if err != nil {
@@ -183,39 +183,58 @@ func (m *npyMatrix) read(ctx context.Context, place []int32, n int, watch watch)
 	if _, err := io.CopyN(io.Discard, f, m.at); err != nil {
 		return nil, m.failed(err)
 	}
-	value, number := make([]float32, n*m.columns), m.decoder()
-	block := make([]byte, blockSize) // of whole numbers, whatever their size
-	row, column := 0, 0
-	for done := m.at; done < size; {
+	lines, length := m.rows, m.columns
+	if m.fortran {
+		lines, length = m.columns, m.rows
+	}
+	some := min(lines, max(1, 4*blockSize/(length*m.size))) // lines of a block
+	block := make([]byte, some*length*m.size)
+	value := make([]float32, n*m.columns)
+	for first := 0; first < lines; first += some {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		b := block[:min(blockSize, size-done)]
-		if _, err := io.ReadFull(f, b); err != nil {
+		last := min(first+some, lines)
+		if _, err := io.ReadFull(f, block[:(last-first)*length*m.size]); err != nil {
 			return nil, m.failed(err)
 		}
-		for ; len(b) > 0; b = b[m.size:] {
-			if to := place[row]; to >= 0 {
-				x := number(b)
-				v := float32(x)
-				if v-v != 0 {
-					return nil, m.notFinite(row, column, x)
-				}
-				value[int(to)*m.columns+column] = v
-			}
-			if m.fortran {
-				if row++; row == m.rows {
-					row, column = 0, column+1
-				}
-			} else if column++; column == m.columns {
-				row, column = row+1, 0
-			}
+		if err := m.convert(block, first, last, place, value); err != nil {
+			return nil, err
 		}
-		if done = min(done+blockSize, size); watch != nil {
-			watch(m.shown, done, size)
+		if watch != nil {
+			watch(m.shown, m.at+int64(last)*int64(length*m.size), size)
 		}
 	}
 	return value, nil
+}
+
+// convert puts the lines of a block, first and on below last, in their places. Whatever the order of the file, it goes row by row: what lies in one row of the
+// result is near in memory, and rows of 4,096 columns are pages apart.
+func (m *npyMatrix) convert(block []byte, first, last int, place []int32, value []float32) error {
+	number := m.decoder()
+	rows, columns := [2]int{first, last}, [2]int{0, m.columns}
+	nextRow, nextColumn := m.columns*m.size, m.size
+	if m.fortran {
+		rows, columns = [2]int{0, m.rows}, [2]int{first, last}
+		nextRow, nextColumn = m.size, m.rows*m.size
+	}
+	for row := rows[0]; row < rows[1]; row++ {
+		if place[row] < 0 {
+			continue
+		}
+		to := value[int(place[row])*m.columns:]
+		from := (row - rows[0]) * nextRow
+		for column := columns[0]; column < columns[1]; column++ {
+			x := number(block[from:])
+			v := float32(x)
+			if v-v != 0 {
+				return m.notFinite(row, column, x)
+			}
+			to[column] = v
+			from += nextColumn
+		}
+	}
+	return nil
 }
 
 // decoder reads the number at the beginning of b.
