@@ -17,6 +17,8 @@ type Data struct {
 	Seed  uint64
 
 	UserFields, ItemFields *dataset.Attributes // nil where the data has none
+
+	ItemFeatures []dataset.Features // of each modality, sorted by name; nil where the options are not Featured
 }
 
 // A Model writes a training step, and ranks as a TableModel or as an ItemModel.
@@ -50,6 +52,10 @@ type Fitted interface {
 	Untrained
 	Fitted()
 }
+
+// Featured are the options of a model that takes Data.ItemFeatures, at least one modality. They are read for such a model alone: a table of them may have
+// gigabytes.
+type Featured interface{ Features() }
 
 // A Checker has options whose bounds depend on one another. New checks them too; a command line asks before it reads data.
 type Checker interface{ Check() error }

@@ -39,7 +39,7 @@ func BenchmarkStep(b *testing.B) {
 					args = append(args, "-data", sharedData(b, data))
 				}
 				j := newJob(b, model, "", args...)
-				set, err := LoadData(b.Context(), j.Options, nil)
+				set, err := j.load(b.Context())
 				if err != nil {
 					b.Fatal(err)
 				}

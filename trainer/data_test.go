@@ -59,7 +59,7 @@ func TestLoadDataValidation(t *testing.T) {
 		{"nothing to select", []string{"-data", folder, "-epochs", "0", "-valid-ratio", "1e-9"}, 0, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d, err := LoadData(t.Context(), newJob(t, "bprmf", "", tt.args...).Options, nil)
+			d, err := newJob(t, "bprmf", "", tt.args...).load(t.Context())
 			switch {
 			case tt.want != "":
 				if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -114,7 +114,7 @@ func TestLoadDataSplits(t *testing.T) {
 		{"-data SINGLE -valid DIR/valid.txt", "", "with -split given"},
 	} {
 		args := strings.Fields(strings.NewReplacer("DIR", dir, "SINGLE", single).Replace(tt.args))
-		d, err := LoadData(t.Context(), newJob(t, "bprmf", "", args...).Options, nil)
+		d, err := newJob(t, "bprmf", "", args...).load(t.Context())
 		switch {
 		case tt.want != "":
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -133,7 +133,7 @@ func TestLoadDataSplits(t *testing.T) {
 // TestYelp2018Validation takes the published validation pairs out of train.
 func TestYelp2018Validation(t *testing.T) {
 	dir := sharedData(t, "graph/yelp2018")
-	d, err := LoadData(t.Context(), newJob(t, "bprmf", "", "-data", dir, "-valid", filepath.Join(dir, "valid_pairs.txt")).Options, nil)
+	d, err := newJob(t, "bprmf", "", "-data", dir, "-valid", filepath.Join(dir, "valid_pairs.txt")).load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestFormatChoices(t *testing.T) {
 func TestLoadDataInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := LoadData(ctx, newJob(t, "bprmf", "").Options, nil); !errors.Is(err, ErrInterrupted) {
+	if _, err := newJob(t, "bprmf", "").load(ctx); !errors.Is(err, ErrInterrupted) {
 		t.Errorf("error %v", err)
 	}
 }

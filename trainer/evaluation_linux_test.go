@@ -111,7 +111,7 @@ func TestEvaluationChild(t *testing.T) {
 		t.Skip("this is the child of TestEvaluationMemory")
 	}
 	j := newJob(t, "bprmf", "", "-data", path, "-select", "test", "-epochs", "0", "-dim", "64")
-	data, err := LoadData(t.Context(), j.Options, nil)
+	data, err := j.load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

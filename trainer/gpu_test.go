@@ -58,7 +58,7 @@ func TestEveryDriverCallFails(t *testing.T) {
 	args := []string{"-data", fewPeople(t), "-epochs", "2", "-batch", "64", "-dim", "8", "-valid-ratio", "0.2"}
 	path := filepath.Join(t.TempDir(), "whole")
 	whole := newJob(t, "simgcl", path, args...)
-	data, err := LoadData(t.Context(), whole.Options, nil)
+	data, err := whole.load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ import (
 func built(t *testing.T, model string, args ...string) *run {
 	t.Helper()
 	j := newJob(t, model, "", args...)
-	data, err := LoadData(t.Context(), j.Options, nil)
+	data, err := j.load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"nearfar/engine"
+	"nearfar/models"
 	"nearfar/trainer/dataset"
 	"nearfar/trainer/evaluate"
 )
@@ -30,6 +32,7 @@ type Options struct {
 	Valid      string          `flag:"valid" help:"file of interactions to take out of train for validation"`
 	ValidRatio float64         `flag:"valid-ratio" default:"0.1" min:"0" below:"1" help:"share of each user's training interactions held out for validation, with -select valid and no validation file"`
 	Unseen     dataset.Unseen  `flag:"unseen" default:"keep" choices:"keep,drop" help:"test items and users without training interactions: count as misses, or drop" source:"drop: SELFRec"`
+	Modalities []string        `flag:"modalities" help:"features of items to read, such as image,text from image_feat.npy and text_feat.npy beside the interactions; without it, all that are there. Of models that take features"`
 
 	Splitting
 	Training
@@ -97,7 +100,26 @@ func (o *Options) Check() error {
 	if _, err := evaluate.Selection(o.Metric, o.K, o.Candidates); o.Epochs > 0 && err != nil {
 		return fmt.Errorf("-metric %w", err)
 	}
+	for i, name := range o.Modalities {
+		if slices.Contains(o.Modalities[:i], name) {
+			return fmt.Errorf("-modalities has %s twice", name)
+		}
+	}
 	return errors.Join(o.checkSplit(), o.Start.check(o), checkGPU(o.GPU, o.RequireGPU))
+}
+
+// CheckModel finds options that the model has no use for.
+func (o *Options) CheckModel(name string, m models.Options) error {
+	if len(o.Modalities) > 0 && !takesFeatures(m) {
+		return fmt.Errorf("-modalities %s: %s takes no features of items; leave it out, or name a model that does", strings.Join(o.Modalities, ","), name)
+	}
+	return nil
+}
+
+// takesFeatures tells whether a model of these options wants the features of items.
+func takesFeatures(m models.Options) bool {
+	_, takes := m.(models.Featured)
+	return takes
 }
 
 // checkSplit finds what is wrong with the split whatever the data is.

@@ -32,7 +32,7 @@ func TestEvaluateAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			data, err := LoadData(t.Context(), j.Options, nil)
+			data, err := j.load(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -192,7 +192,7 @@ func TestHistoryRanksLikeTheUser(t *testing.T) {
 	if _, err := j.mustRun(t, t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	data, err := LoadData(t.Context(), j.Options, nil)
+	data, err := j.load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

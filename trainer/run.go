@@ -140,7 +140,7 @@ func (r *run) build(device engine.Device) (err error) {
 	if err := r.Options.Check(); err != nil {
 		return err
 	}
-	if r.model, err = r.Model.New(models.Data{Train: r.data.Train, Seed: r.Options.Seed, UserFields: r.data.UserFields, ItemFields: r.data.ItemFields}); err != nil {
+	if r.model, err = r.Model.New(ModelData(r.data, r.Options.Seed)); err != nil {
 		return fmt.Errorf("%s: %w", r.Name, err)
 	}
 	if d, ok := r.model.(models.Describer); ok {

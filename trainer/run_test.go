@@ -17,6 +17,7 @@ import (
 	"nearfar/engine/cpu"
 	kernelset "nearfar/kernels/cpu"
 	"nearfar/models"
+	"nearfar/trainer/dataset"
 	"nearfar/trainer/option"
 	"nearfar/trainer/progress"
 	"nearfar/trainer/runfolder"
@@ -52,9 +53,13 @@ func newJob(t testing.TB, model, path string, args ...string) Job {
 	return j
 }
 
+func (j Job) load(ctx context.Context) (*dataset.Dataset, error) {
+	return LoadData(ctx, j.Options, j.Model, nil)
+}
+
 func (j Job) mustRun(t testing.TB, ctx context.Context) (Result, error) {
 	t.Helper()
-	data, err := LoadData(t.Context(), j.Options, nil)
+	data, err := j.load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func start(t *testing.T, j Job) (table []float32, dim int, data *dataset.Dataset
 	t.Helper()
 	core, logs := observer.New(zap.InfoLevel)
 	j.Log = zap.New(core)
-	data, loadErr := LoadData(t.Context(), j.Options, nil)
+	data, loadErr := j.load(t.Context())
 	if loadErr != nil {
 		t.Fatal(loadErr)
 	}

@@ -163,6 +163,9 @@ func (c *commandLine) check() error {
 	if err := c.Options.Check(); err != nil {
 		return err
 	}
+	if err := c.CheckModel(c.spec.Name, c.model); err != nil {
+		return err
+	}
 	if m, ok := c.model.(models.Checker); ok {
 		if err := m.Check(); err != nil {
 			return err

@@ -29,11 +29,11 @@ func explain(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	data, err := trainer.LoadData(ctx, c.Options, nil)
+	data, err := trainer.LoadData(ctx, c.Options, c.model, nil)
 	if err != nil {
 		return err
 	}
-	m, err := c.model.New(models.Data{Train: data.Train, Seed: c.Seed, UserFields: data.UserFields, ItemFields: data.ItemFields})
+	m, err := c.model.New(trainer.ModelData(data, c.Seed))
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func (f *finished) load(ctx context.Context, o trainer.Options, stderr io.Writer
 			return r.data, nil
 		}
 	}
-	data, err := trainer.LoadData(ctx, o, newConsole(stderr))
+	data, err := trainer.LoadData(ctx, o, f.line.model, newConsole(stderr))
 	if err == nil {
 		f.read = append(f.read, readData{by, data})
 	}

@@ -72,6 +72,8 @@ func TestMisuse(t *testing.T) {
 		{"not a choice", []string{"-select", "best"}, "valid, test or last"},
 		{"unmeasured metric", []string{"-metric", "Recall@7"}, "add its cutoff to -k"},
 		{"options that exclude each other", []string{"-model", "xsimgcl", "-contrast-layer", "9"}, "-contrast-layer 9 is above -layers 3"},
+		{"features for a model that takes none", []string{"-model", "bprmf", "-modalities", "image,text"}, "-modalities image,text: bprmf takes no features of items"},
+		{"a modality twice", []string{"-modalities", "image,image"}, "-modalities has image twice"},
 		{"models takes no name", []string{"models", "sgl"}, "'trainer -model sgl -help'"},
 		{"no value", []string{"-model"}, "-model"},
 		{"no such configuration", []string{"-config", "absent.yaml"}, "absent.yaml"},

@@ -38,7 +38,7 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	s := session{console: newConsole(stderr)}
-	if s.data, err = trainer.LoadData(ctx, c.Options, s.console); err != nil {
+	if s.data, err = trainer.LoadData(ctx, c.Options, c.model, s.console); err != nil {
 		return err
 	}
 	if s.device, s.fallback, err = trainer.OpenDevice(c.Running, c.model); err != nil {
