@@ -35,15 +35,14 @@ func (at *location) features(o Options) (files []featureFile, err error) {
 	if !o.Features {
 		return nil, nil
 	}
-	names, err := fs.Glob(at.train.fsys, "*"+featureSuffix)
-	if err != nil {
-		return nil, at.train.failed(err)
-	}
 	folder := filepath.Dir(at.train.shown)
+	entries, err := fs.ReadDir(at.train.fsys, ".")
+	if err != nil {
+		return nil, fmt.Errorf("cannot look for features of items in %s: %w", folder, err)
+	}
 	var there []string
-	for _, name := range names {
-		modality := strings.TrimSuffix(name, featureSuffix)
-		if info, err := fs.Stat(at.train.fsys, name); err == nil && info.Mode().IsRegular() && modality != "" {
+	for _, e := range entries {
+		if modality, ok := strings.CutSuffix(e.Name(), featureSuffix); ok && modality != "" {
 			there = append(there, modality)
 		}
 	}
@@ -62,7 +61,13 @@ func (at *location) features(o Options) (files []featureFile, err error) {
 			continue
 		}
 		name := modality + featureSuffix
-		m, err := source{fsys: at.train.fsys, name: name, shown: filepath.Join(folder, name)}.npy()
+		file := source{fsys: at.train.fsys, name: name, shown: filepath.Join(folder, name)}
+		if info, err := fs.Stat(file.fsys, name); err != nil {
+			return nil, file.failed(err)
+		} else if !info.Mode().IsRegular() { // a pipe would have to be waited for
+			return nil, fmt.Errorf("%s is no regular file: move it away, or name the modalities that are wanted with -modalities", file.shown)
+		}
+		m, err := file.npy()
 		if err != nil {
 			return nil, err
 		}

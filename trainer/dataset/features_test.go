@@ -187,6 +187,21 @@ func TestFeatureErrors(t *testing.T) {
 	}
 }
 
+// What has the name of a modality and cannot be read is not passed over.
+func TestFeaturesThatAreNoFile(t *testing.T) {
+	path := folder(t, map[string]string{"train.txt": "1 0 1\n1 1 1\n", "text_feat.npy": of4(2, 1)})
+	if err := os.Mkdir(filepath.Join(path, "image_feat.npy"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Load(t.Context(), Options{Path: path, Features: true})
+	if want := filepath.Join(path, "image_feat.npy") + " is no regular file"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %q", err, want)
+	}
+	if d := load(t, Options{Path: path, Features: true, Modalities: []string{"text"}}); d.featured() != "0:0 1:1" {
+		t.Error(d.featured())
+	}
+}
+
 // TestFeaturesWithoutMemory asks for a matrix that no machine holds, of a file that has holes.
 func TestFeaturesWithoutMemory(t *testing.T) {
 	if memory.Available() == 0 {
