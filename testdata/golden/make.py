@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Golden values for the graph models, the contrastive loss and a few operators, computed by PyTorch, and of metrics, by numpy.
+"""Golden values for the graph models, the multi-modal models, the contrastive loss and a few operators, computed by PyTorch, and of metrics, by numpy.
 
     python3 testdata/golden/make.py            write the JSON files beside this script
     python3 testdata/golden/make.py --check    compute them again and compare with the files
@@ -23,6 +23,8 @@ from cases import ADAGRAD, ADAM, ADAMW, MODELS, SGD, SHAPES
 from infonce import info_nce_cases
 from metrics import metric_cases
 from models import golden_case
+from multimodal import check_initial_cosines, multimodal_case
+from multimodal_cases import MULTIMODAL
 from ops import op_cases
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -39,6 +41,10 @@ def all_files():
         name = f"bpr-{options['name']}-u23"
         yield f"{name}.json", golden_case(name, "bpr", options, "u23", seed)
         seed += 100
+    check_initial_cosines(seed)
+    for name in MULTIMODAL:
+        seed += 100
+        yield f"multimodal/{name}.json", multimodal_case(name, seed)
     yield "infonce.json", info_nce_cases()
     yield "ops.json", op_cases()
     yield "metrics.json", metric_cases()
@@ -89,6 +95,7 @@ def main():
         names.add(name)
         size += len(text)
         if not check:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text)
             continue
         old = path.read_text() if path.exists() else "null"
@@ -96,7 +103,7 @@ def main():
         failed |= bool(found)
         verdict = "identical" if old == text else "equal within 1e-12" if not found else "DIFFERENT"
         print(f"{name}: {verdict}", *found[:5], sep="\n  ")
-    for stray in sorted({path.name for path in HERE.glob("*.json")} - names):
+    for stray in sorted({path.relative_to(HERE).as_posix() for path in HERE.rglob("*.json")} - names):
         print(f"{stray}: not written by this script")
         failed = True
     print(f"{len(names)} files, {size} bytes, torch {torch.__version__}, numpy {np.__version__}")
