@@ -8,7 +8,7 @@ FOLDER is MMRec's: NAME.inter (tab separated, columns userID, itemID, x_label: 0
 Rankings are full, over all items but the user's training items; the epoch with the best validation Recall@20 is reported on the test split.
 
 Each step is what a careful user of PyTorch would write: fused Adam, the faster of the sparse formats for this matrix, a symmetric adjacency whose
-backward pass multiplies by itself rather than by its transpose, and only the batch's rows, each once, transformed and projected.
+backward pass multiplies by itself rather than by its transpose, and only the batch's rows, each once, transformed, projected and normalised.
 """
 import argparse
 import json
@@ -88,7 +88,8 @@ class Symmetric(torch.autograd.Function):
 
 
 def one_minus_cosine(x, y):
-    return 1 - F.cosine_similarity(x, y, dim=1).mean()
+    """Of rows that are normalised."""
+    return 1 - (x * y).sum() / len(x)
 
 
 class BM3(torch.nn.Module):
@@ -116,18 +117,19 @@ class BM3(torch.nn.Module):
 
     def loss(self, user_ids, item_ids):
         options = self.options
-        target = lambda x: F.dropout(x.detach(), options.dropout)
+        predicted = lambda x: F.normalize(self.predictor(x))
+        target = lambda x: F.normalize(F.dropout(x.detach(), options.dropout))
         user, item = self.tables()
         norms = (user.norm() + item.norm()) / len(item)
         users, a = user_ids.unique(return_inverse=True)
         items, b = item_ids.unique(return_inverse=True)
         u, i = user[users], item[items]
         item_target = target(i)[b]
-        loss = one_minus_cosine(self.predictor(u)[a], item_target) + one_minus_cosine(self.predictor(i)[b], target(u)[a])
+        loss = one_minus_cosine(predicted(u)[a], item_target) + one_minus_cosine(predicted(i)[b], target(u)[a])
         for m, features in self.features.items():
             t = self.transforms[m](features[items])
-            predicted = self.predictor(t)[b]
-            loss = loss + options.cl * (one_minus_cosine(predicted, item_target) + one_minus_cosine(predicted, target(t)[b]))
+            p = predicted(t)[b]
+            loss = loss + options.cl * (one_minus_cosine(p, item_target) + one_minus_cosine(p, target(t)[b]))
         return loss + options.reg * norms
 
     @torch.no_grad()
