@@ -24,21 +24,21 @@ func newAttributed(d Data) (*attributed, error) {
 
 // values is the table [values, d]. A value is drawn as the embeddings of its side are, to which it is added: by the shape of the few values
 // alone, xavier_uniform would give them ten times the length.
-func (t *table) values(b *engine.Builder, a *attributed) *op.Node {
-	init := engine.Gaussian(t.InitStd)
-	if t.Init == "xavier" {
+func (n *nodes) values(b *engine.Builder, a *attributed) *op.Node {
+	init := engine.Gaussian(n.InitStd)
+	if n.Init == "xavier" {
 		init = func(s philox.Stream, d kernels.Desc, out []float64) {
 			draw := func(s philox.Stream, rows, values int, out []float64) {
 				if values > 0 {
-					engine.UniformIn(math.Sqrt(6/float64(rows+t.Dim)))(s, kernels.Of(d.Type, values, t.Dim), out)
+					engine.UniformIn(math.Sqrt(6/float64(rows+n.Dim)))(s, kernels.Of(d.Type, values, n.Dim), out)
 				}
 			}
-			cut := a.bags.UserValues * t.Dim
-			draw(s, t.users, a.bags.UserValues, out[:cut])
-			draw(philox.New(b.Store.Seed, "init/attributes/items"), t.items, a.bags.ItemValues, out[cut:])
+			cut := a.bags.UserValues * n.Dim
+			draw(s, n.users, a.bags.UserValues, out[:cut])
+			draw(philox.New(b.Store.Seed, "init/attributes/items"), n.items, a.bags.ItemValues, out[cut:])
 		}
 	}
-	return b.Param("attributes", init, a.bags.Values(), t.Dim)
+	return b.Param("attributes", init, a.bags.Values(), n.Dim)
 }
 
 // all are the bags of all nodes.
@@ -62,12 +62,12 @@ func (a *attributed) sparse(b *engine.Builder, end, col, transposedEnd, transpos
 // CBRecSys 2015, section 3, where the node itself is one of its features).
 func (p *propagation) embedding(b *engine.Builder) *op.Node {
 	if p.attributes == nil {
-		return p.table.embedding(b)
+		return p.nodes.embedding(b)
 	}
 	return p.with(b, p.attributes.all(b))
 }
 
 // with is E0 with the values of given bags.
 func (p *propagation) with(b *engine.Builder, bags *op.Sparse) *op.Node {
-	return op.Add(p.table.embedding(b), op.SpMM(bags, p.values(b, p.attributes)))
+	return op.Add(p.nodes.embedding(b), op.SpMM(bags, p.values(b, p.attributes)))
 }

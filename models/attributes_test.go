@@ -35,11 +35,11 @@ func TestAttributesAreAddedToTheirNodes(t *testing.T) {
 	m.layers = 0
 	program := build(t, store, func(b *engine.Builder) engine.Step {
 		e0, values := m.embedding(b), m.values(b, m.attributes)
-		g, err := op.Grad(op.Scale(op.SumSquares(e0), .5), m.table.embedding(b), values)
+		g, err := op.Grad(op.Scale(op.SumSquares(e0), .5), m.nodes.embedding(b), values)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return engine.Step{Outputs: []engine.Named{{Name: "id", Value: m.table.embedding(b)}, {Name: "values", Value: values}, {Name: "e0", Value: e0},
+		return engine.Step{Outputs: []engine.Named{{Name: "id", Value: m.nodes.embedding(b)}, {Name: "values", Value: values}, {Name: "e0", Value: e0},
 			{Name: "g", Value: g[0]}, {Name: "gv", Value: g[1]}, {Name: "1", Value: m.view(b, 1)}, {Name: "2", Value: m.view(b, 2)}}}
 	})
 	run(t, program, 1)

@@ -1,9 +1,12 @@
 package models
 
 import (
+	"fmt"
+
 	"nearfar/engine"
 	"nearfar/engine/op"
 	"nearfar/models/loss"
+	"nearfar/trainer/memory"
 	"nearfar/trainer/sample"
 )
 
@@ -15,64 +18,136 @@ type NegativeOptions struct {
 	HardNegatives    int             `flag:"hard-negatives" default:"1" min:"1" max:"1000" help:"items drawn for each negative, of which the model's highest-scored is taken; 1 takes what is drawn" source:"BPR; more: DNS (Zhang et al., SIGIR 2013), RecBole candidate_num"`
 }
 
+// L2Rows says which rows an L2 penalty falls on.
+type L2Rows string
+
+const (
+	Ego   L2Rows = "ego"   // the batch's rows of the embedding table, before propagation (LightGCN-PyTorch, SGL)
+	Final L2Rows = "final" // the batch's rows of the propagated embeddings (SELFRec)
+)
+
+// BPROptions are those of every model that learns to rank pairs of items.
+type BPROptions struct {
+	_ struct{} `title:"BPR"`
+	NegativeOptions
+	Reduce sample.Reduction `flag:"reduce" default:"mean" choices:"mean,sum" help:"BPR, L2 (and the contrast over batch rows) as the mean or the sum over the batch" source:"LightGCN-PyTorch; sum: wujcan/SGL"`
+	Reg    float64          `flag:"reg" default:"0.0001" min:"0" help:"weight of the L2 penalty ½|row|²" source:"LightGCN-PyTorch"`
+	L2     L2Rows           `flag:"l2" default:"ego" choices:"ego,final" help:"rows that L2 falls on: before or after propagation" source:"LightGCN-PyTorch; final: SELFRec, which does not square"`
+}
+
+// ranking is BPR over the embeddings of nodes, with its sampler.
+type ranking struct {
+	BPROptions
+	of        nodes
+	penalised int // how many of user, positive and negative L2 falls on
+	triples   triplesFeed
+}
+
+// triplesFeed is the sampler of a model: sample.Pairwise, or fixed batches in tests.
+type triplesFeed interface {
+	engine.Feed
+	StepsPerEpoch() int
+}
+
+func newRanking(o BPROptions, of nodes, d Data, distinct bool, penalised int) (ranking, error) {
+	r := ranking{BPROptions: o, of: of, penalised: penalised}
+	if available, lacks := memory.Lacks(r.bytes()); lacks {
+		return r, r.tooLarge(available)
+	}
+	var err error
+	r.triples, err = sample.NewPairwise(d.Train, of.Batch, d.Seed, sample.Options{Scheme: of.Sampling, Reduce: o.Reduce, Nodes: true, Distinct: distinct,
+		Candidates: o.NumNegatives * o.HardNegatives, Negative: o.NegativeSampling, Alpha: o.NegativeAlpha})
+	return r, err
+}
+
+// bytes is what training takes at the least, with any optimiser, in float32: the embeddings, thrice while they are drawn in float64 and rounded, and
+// once beside a step's candidates, their indices and rows. The engine's plan has the exact number, but when it has it, inputs are allocated.
+func (r *ranking) bytes() int64 {
+	const number = 4
+	// An index has four ports (sample.Index), which a feed fills in two places while a step reads a third, and two arrays to sort in.
+	const indices = 4*3 + 2
+	gathered := int64(1)
+	if r.penalised == 3 && r.Reg > 0 && r.several() {
+		gathered = 2 // L2's derivative, or its rows, beside those of BPR
+	}
+	table, candidates := int64(r.of.count())*int64(r.of.Dim), int64(r.of.Batch)*int64(r.NumNegatives)*int64(r.HardNegatives)
+	return number * max(3*table, table+candidates*(indices+gathered*int64(r.of.Dim)))
+}
+
+// several tells of BPR with more than one candidate for each positive.
+func (r *ranking) several() bool { return r.NumNegatives > 1 || r.HardNegatives > 1 }
+
+func (r *ranking) tooLarge(available int64) error {
+	what := fmt.Sprintf("%d embeddings of -dim %d and -batch %d", r.of.count(), r.of.Dim, r.of.Batch)
+	lower := "-dim or -batch"
+	if r.several() {
+		what += fmt.Sprintf(" with -num-negatives %d of -hard-negatives %d each", r.NumNegatives, r.HardNegatives)
+		lower = "-num-negatives, -hard-negatives, -batch or -dim"
+	}
+	return fmt.Errorf("training takes at least %.3g GiB, and the system has %.3g GiB available: %s; lower %s",
+		float64(r.bytes())/memory.GiB, float64(available)/memory.GiB, what, lower)
+}
+
+func (r *ranking) StepsPerEpoch() int { return r.triples.StepsPerEpoch() }
+
 // triples are a batch: users [B], positive [B] and negative items [B, NumNegatives, HardNegatives] as nodes, and the rows' weights [B].
 type triples struct {
 	User, Pos, Neg op.Index
 	Weight         *op.Node
 }
 
-func (t *table) batch(b *engine.Builder) triples {
-	return triples{b.Index(t.triples, "user"), b.Index(t.triples, "pos"), b.Index(t.triples, "neg"), b.Port(t.triples, "weight")}
+func (r *ranking) batch(b *engine.Builder) triples {
+	return triples{b.Index(r.triples, "user"), b.Index(r.triples, "pos"), b.Index(r.triples, "neg"), b.Port(r.triples, "weight")}
 }
 
 // bpr and its L2 penalty, on the tables z (final) and e (ego).
-func (t *table) bpr(b *engine.Builder, z, e *op.Node) engine.Objective {
-	batch := t.batch(b)
+func (r *ranking) bpr(b *engine.Builder, z, e *op.Node) engine.Objective {
+	batch := r.batch(b)
 	u, p, n := op.Gather(z, batch.User), op.Gather(z, batch.Pos), op.Gather(z, batch.Neg)
 	rows := []*op.Node{u, p, n}
-	if t.L2 == Ego {
+	if r.L2 == Ego {
 		rows = []*op.Node{op.Gather(e, batch.User), op.Gather(e, batch.Pos), op.Gather(e, batch.Neg)}
 	}
 	var ranking, penalty *op.Node
-	if !t.several() {
-		ranking, penalty = loss.BPR(u, p, n, batch.Weight), loss.L2(batch.Weight, rows[:t.penalised]...)
+	if !r.several() {
+		ranking, penalty = loss.BPR(u, p, n, batch.Weight), loss.L2(batch.Weight, rows[:r.penalised]...)
 	} else {
-		scores := t.scores(u, n)
-		hardest := t.hardest(b, scores)
+		scores := r.scores(u, n)
+		hardest := r.hardest(b, scores)
 		ranking = loss.BPROfScores(op.RowDot(u, p), hardest(scores), batch.Weight)
-		penalty = loss.L2(batch.Weight, rows[:min(t.penalised, 2)]...)
-		if t.penalised == 3 {
+		penalty = loss.L2(batch.Weight, rows[:min(r.penalised, 2)]...)
+		if r.penalised == 3 {
 			// Each row has its negatives' mean, as BPR has: u and p count once, whatever the number of negatives.
-			squares := hardest(op.Reshape(op.RowDot(rows[2], rows[2]), t.Batch, t.NumNegatives, t.HardNegatives))
+			squares := hardest(op.Reshape(op.RowDot(rows[2], rows[2]), r.of.Batch, r.NumNegatives, r.HardNegatives))
 			penalty = op.Add(penalty, op.Scale(loss.Weighted(batch.Weight, op.Mean(squares, 1)), .5))
 		}
 	}
 	o := engine.Objective{{Name: "bpr", Weight: 1, Value: ranking}}
-	if t.Reg > 0 {
-		o = append(o, engine.Term{Name: "l2", Weight: t.Reg, Value: penalty})
+	if r.Reg > 0 {
+		o = append(o, engine.Term{Name: "l2", Weight: r.Reg, Value: penalty})
 	}
 	return o
 }
 
 // scores are the inner products of users u [B, d] with their candidates n, [B, NumNegatives, HardNegatives].
-func (t *table) scores(u, n *op.Node) *op.Node {
-	each := t.NumNegatives * t.HardNegatives
-	products := op.MatMul(op.Reshape(n, t.Batch, each, t.Dim), op.Reshape(u, t.Batch, t.Dim, 1), false, false)
-	return op.Reshape(products, t.Batch, t.NumNegatives, t.HardNegatives)
+func (r *ranking) scores(u, n *op.Node) *op.Node {
+	each := r.NumNegatives * r.HardNegatives
+	products := op.MatMul(op.Reshape(n, r.of.Batch, each, r.of.Dim), op.Reshape(u, r.of.Batch, r.of.Dim, 1), false, false)
+	return op.Reshape(products, r.of.Batch, r.NumNegatives, r.HardNegatives)
 }
 
 // hardest gives the choice of the highest-scored candidate, the first of equal ones, as a map of [B, NumNegatives, HardNegatives] to
 // [B, NumNegatives]. Dynamic negative sampling (Zhang et al., SIGIR 2013, algorithm 2): the choice has no derivative, so that the loss is that of
 // the chosen items alone. Indices cannot be computed, so it is a product with the choice's indicator.
-func (t *table) hardest(b *engine.Builder, scores *op.Node) func(x *op.Node) *op.Node {
-	if t.HardNegatives == 1 {
-		return func(x *op.Node) *op.Node { return op.Reshape(x, t.Batch, t.NumNegatives) }
+func (r *ranking) hardest(b *engine.Builder, scores *op.Node) func(x *op.Node) *op.Node {
+	if r.HardNegatives == 1 {
+		return func(x *op.Node) *op.Node { return op.Reshape(x, r.of.Batch, r.NumNegatives) }
 	}
-	places := make([]float64, t.HardNegatives)
+	places := make([]float64, r.HardNegatives)
 	for k := range places {
 		places[k] = float64(k)
 	}
 	best := op.Column(op.ArgMax(op.Detach(scores)))
-	chosen := op.Equal(b.Const("candidates", places, 1, 1, t.HardNegatives), best)
+	chosen := op.Equal(b.Const("candidates", places, 1, 1, r.HardNegatives), best)
 	return func(x *op.Node) *op.Node { return op.Sum(op.Mul(x, chosen), 2) }
 }

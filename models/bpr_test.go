@@ -107,7 +107,7 @@ func TestNegatives(t *testing.T) {
 			}
 			flat := output(t, program, "embedding")
 			var e [][]float64
-			for n := range model.nodes() {
+			for n := range model.count() {
 				e = append(e, flat[n*6:][:6]) // shares flat's memory, so that a difference changes both
 			}
 			bpr, l2, chosen := plainBPR(e, user, pos, neg, weight, c.n, c.m, nil)
@@ -260,13 +260,13 @@ func TestStepBytesAreThoseOfThePlan(t *testing.T) {
 		} {
 			store := platforms()[1].on(t)
 			m := newModel(t, name, Data{Train: train, Seed: 1}, append([]string{"-dim=32", "-batch=64"}, args...)...)
-			estimate := tableOf(t, m).bytes()
+			estimate := rankingOf(t, m).bytes()
 			p := build(t, store, func(b *engine.Builder) engine.Step { return engine.Optimise(b, m.Train(b), engine.SGD(.1, 0)) }) // which has no moments
 			taken := p.Plan.Arena + 3*p.Plan.Input                                                                                 // what a step reads, and the two that feeds fill
 			for _, e := range store.Entries() {
 				taken += e.Desc.Bytes()
 			}
-			for _, port := range tableOf(t, m).triples.Ports() {
+			for _, port := range rankingOf(t, m).triples.Ports() {
 				if port.Name == "neg" {
 					taken += 2 * port.Desc.Bytes() // the sampler sorts in them
 				}
@@ -282,22 +282,22 @@ func TestStepBytesAreThoseOfThePlan(t *testing.T) {
 	}
 }
 
-// tableOf is the table of a model that has one.
-func tableOf(t *testing.T, m Model) *table {
+// rankingOf is the BPR of a model.
+func rankingOf(t *testing.T, m Model) *ranking {
 	t.Helper()
 	switch m := m.(type) {
 	case *bprmf:
-		return &m.table
+		return &m.ranking
 	case *lightgcn:
-		return &m.table
+		return &m.ranking
 	case *sgl:
-		return &m.table
+		return &m.ranking
 	case *simgcl:
-		return &m.table
+		return &m.ranking
 	case *xsimgcl:
-		return &m.table
+		return &m.ranking
 	}
-	t.Fatalf("%T has no table", m)
+	t.Fatalf("%T is not trained by BPR", m)
 	return nil
 }
 
@@ -320,7 +320,7 @@ func TestStepsThatDoNotFitAreRefused(t *testing.T) {
 		}
 	}
 	// Without several negatives they are not named.
-	if text := (&table{EmbeddingOptions: EmbeddingOptions{Dim: 64, Batch: 2048, NegativeOptions: NegativeOptions{NumNegatives: 1, HardNegatives: 1}}, users: 1 << 31, items: 1 << 31}).tooLarge(8 * memory.GiB).Error(); text !=
+	if text := (&ranking{BPROptions: BPROptions{NegativeOptions: NegativeOptions{NumNegatives: 1, HardNegatives: 1}}, of: nodes{EmbeddingOptions{Dim: 64, Batch: 2048}, 1 << 31, 1 << 31}}).tooLarge(8 * memory.GiB).Error(); text !=
 		"training takes at least 3.07e+03 GiB, and the system has 8 GiB available: 4294967296 embeddings of -dim 64 and -batch 2048; lower -dim or -batch" {
 		t.Error(text)
 	}

@@ -9,16 +9,24 @@ import (
 type BPRMFOptions struct {
 	_ struct{} `title:"BPR-MF (Rendle et al., UAI 2009)"`
 	EmbeddingOptions
+	BPROptions
 }
 
 // New makes the model.
 func (o *BPRMFOptions) New(d Data) (Model, error) {
-	t, err := newTable(o.EmbeddingOptions, d, false, 3)
-	return &bprmf{t}, err
+	n, err := newNodes(o.EmbeddingOptions, d)
+	if err != nil {
+		return nil, err
+	}
+	r, err := newRanking(o.BPROptions, n, d, false, 3)
+	return &bprmf{n, r}, err
 }
 
 // bprmf is matrix factorisation: the score is the inner product of two free embeddings.
-type bprmf struct{ table }
+type bprmf struct {
+	nodes
+	ranking
+}
 
 // Train is BPR and L2 on the batch's rows.
 func (m *bprmf) Train(b *engine.Builder) engine.Objective {

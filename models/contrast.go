@@ -35,9 +35,9 @@ type side struct {
 }
 
 // sides are the users and the positive items of a batch, each id once with Unique.
-func (m *propagation) sides(b *engine.Builder, o ContrastOptions) [2]side {
+func (m *ranked) sides(b *engine.Builder, o ContrastOptions) [2]side {
 	batch := m.batch(b)
-	sides := [2]side{{from: 0, to: m.users, id: batch.User}, {from: m.users, to: m.nodes(), id: batch.Pos}}
+	sides := [2]side{{from: 0, to: m.users, id: batch.User}, {from: m.users, to: m.count(), id: batch.Pos}}
 	for k, name := range []string{"user", "pos"} {
 		if o.Unique {
 			// The distinct rows are in increasing order and stand once each, so their scatter needs no inverse of its own.
@@ -53,7 +53,7 @@ func (m *propagation) sides(b *engine.Builder, o ContrastOptions) [2]side {
 }
 
 // contrast is L_users + L_items between two views x, y [N, d] of all nodes, rows of x against rows of y (SGL eq. 10, one-directional).
-func (m *propagation) contrast(b *engine.Builder, x, y *op.Node, o ContrastOptions) *op.Node {
+func (m *ranked) contrast(b *engine.Builder, x, y *op.Node, o ContrastOptions) *op.Node {
 	sides := m.sides(b, o)
 	if o.Negatives == BatchMerged {
 		return m.contrastMerged(x, y, sides, o)
@@ -72,7 +72,7 @@ func (m *propagation) contrast(b *engine.Builder, x, y *op.Node, o ContrastOptio
 }
 
 // contrastMerged has one softmax over the batch's users and items together.
-func (m *propagation) contrastMerged(x, y *op.Node, sides [2]side, o ContrastOptions) *op.Node {
+func (m *ranked) contrastMerged(x, y *op.Node, sides [2]side, o ContrastOptions) *op.Node {
 	rows := func(z *op.Node) *op.Node {
 		return op.NormaliseRows(op.Concat(0, op.Gather(z, sides[0].id), op.Gather(z, sides[1].id)))
 	}

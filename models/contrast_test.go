@@ -93,8 +93,8 @@ func TestContrastHasTheNegativesThatOptionsName(t *testing.T) {
 				o := ContrastOptions{Tau: .3, Negatives: negatives, Unique: unique, SSLReduce: reduce}
 				name := fmt.Sprintf("%s/unique=%v/%s", negatives, unique, reduce)
 				t.Run(name, func(t *testing.T) {
-					m := propagation{table: table{EmbeddingOptions: EmbeddingOptions{Batch: len(given.User)}, users: users, items: items,
-						triples: newFixedTriples(users, items, unique, given)}}
+					m := ranked{propagation{nodes: nodes{EmbeddingOptions{Batch: len(given.User)}, users, items}},
+						ranking{triples: newFixedTriples(users, items, unique, given)}}
 					p := build(t, platforms()[0].on(t), func(b *engine.Builder) engine.Step {
 						v1 := b.Const("x", slices.Concat(x...), users+items, dim)
 						v2 := b.Const("y", slices.Concat(y...), users+items, dim)
@@ -118,7 +118,7 @@ func TestContrastOfPaddingIsNothing(t *testing.T) {
 	pad := batch{User: []int32{-1, -1}, Pos: []int32{-1, -1}, Neg: []int32{-1, -1}, Weight: []float64{0, 0}}
 	for _, negatives := range []Negatives{AllNodes, InBatch, BatchMerged} {
 		for _, unique := range []bool{false, true} {
-			m := propagation{table: table{EmbeddingOptions: EmbeddingOptions{Batch: 2}, users: 3, items: 3, triples: newFixedTriples(3, 3, unique, pad)}}
+			m := ranked{propagation{nodes: nodes{EmbeddingOptions{Batch: 2}, 3, 3}}, ranking{triples: newFixedTriples(3, 3, unique, pad)}}
 			p := build(t, platforms()[1].on(t), func(b *engine.Builder) engine.Step {
 				x := b.Param("x", engine.Gaussian(1), 6, 4)
 				l := m.contrast(b, x, x, ContrastOptions{Tau: .2, Negatives: negatives, Unique: unique})

@@ -28,17 +28,18 @@ type PropagationOptions struct {
 type LightGCNOptions struct {
 	_ struct{} `title:"LightGCN (He et al., SIGIR 2020)"`
 	PropagationOptions
+	BPROptions
 }
 
 // New makes the model.
 func (o *LightGCNOptions) New(d Data) (Model, error) {
-	p, err := newPropagation(o.PropagationOptions, d, false, 3)
-	return &lightgcn{p}, err
+	r, err := newRanked(o.PropagationOptions, o.BPROptions, d, false, 3)
+	return &lightgcn{r}, err
 }
 
-// propagation is a table and the graph over which it is propagated.
+// propagation is a table of nodes and the graph over which it is propagated.
 type propagation struct {
-	table
+	nodes
 	layers  int
 	readout Readout
 	graph   *graph.Bipartite
@@ -46,19 +47,32 @@ type propagation struct {
 	attributes *attributed // nil without
 }
 
-func newPropagation(o PropagationOptions, d Data, distinct bool, penalised int) (propagation, error) {
-	t, err := newTable(o.EmbeddingOptions, d, distinct, penalised)
-	if err != nil {
-		return propagation{}, err
+func newPropagation(o PropagationOptions, d Data) (p propagation, err error) {
+	p.layers, p.readout = o.Layers, o.Readout
+	if p.nodes, err = newNodes(o.EmbeddingOptions, d); err != nil {
+		return p, err
 	}
-	var a *attributed
 	if o.Attributes {
-		if a, err = newAttributed(d); err != nil {
-			return propagation{}, err
+		if p.attributes, err = newAttributed(d); err != nil {
+			return p, err
 		}
 	}
-	g, err := newGraph(d)
-	return propagation{t, o.Layers, o.Readout, g, a}, err
+	p.graph, err = newGraph(d)
+	return p, err
+}
+
+// ranked is a propagation that is trained by BPR.
+type ranked struct {
+	propagation
+	ranking
+}
+
+func newRanked(o PropagationOptions, of BPROptions, d Data, distinct bool, penalised int) (r ranked, err error) {
+	if r.propagation, err = newPropagation(o, d); err != nil {
+		return r, err
+	}
+	r.ranking, err = newRanking(of, r.nodes, d, distinct, penalised)
+	return r, err
 }
 
 // clean is Â of all training interactions.
@@ -102,7 +116,7 @@ func (p *propagation) final(b *engine.Builder) *op.Node {
 func (p *propagation) Score(b *engine.Builder) (users, items *op.Node) { return p.split(p.final(b)) }
 
 // lightgcn propagates without weights or nonlinearity: E^{l+1} = Â E^l (eq. 3), final = readout (eq. 4).
-type lightgcn struct{ propagation }
+type lightgcn struct{ ranked }
 
 // Train is eq. 15: BPR on the final embeddings, L2 on the ego rows.
 func (m *lightgcn) Train(b *engine.Builder) engine.Objective {

@@ -14,7 +14,8 @@ import (
 // SGLOptions are SGL's, in the official form: all nodes as negatives, sums over the batch.
 type SGLOptions struct {
 	_                  struct{} `title:"SGL (Wu et al., SIGIR 2021)"`
-	PropagationOptions `defaults:"layers=3 reduce=sum" source:"wujcan/SGL, yelp2018"`
+	PropagationOptions `defaults:"layers=3" source:"wujcan/SGL, yelp2018"`
+	BPROptions         `defaults:"reduce=sum" source:"wujcan/SGL, yelp2018"`
 	ContrastOptions    `defaults:"lambda=0.1 tau=0.2 negatives=all ssl-reduce=sum" source:"wujcan/SGL, yelp2018"`
 	Augment            graph.Augmentations `flag:"augment" default:"ed" help:"how a view differs: ed (edge dropout), nd (node dropout), rw (edge dropout anew for each layer), edge-add, subgraph, attribute-mask; several with commas are applied in their order" source:"SGL 3.1; ed is best on yelp2018"`
 	Rho                float64             `flag:"rho" default:"0.1" min:"0" below:"1" help:"share of edges, nodes or embedding dimensions that an augmentation drops or replaces" source:"wujcan/SGL, yelp2018"`
@@ -22,24 +23,24 @@ type SGLOptions struct {
 
 // New makes the model.
 func (o *SGLOptions) New(d Data) (Model, error) {
-	p, err := newPropagation(o.PropagationOptions, d, o.Unique, 3)
+	r, err := newRanked(o.PropagationOptions, o.BPROptions, d, o.Unique, 3)
 	if err != nil {
 		return nil, err
 	}
-	views, err := graph.NewViews(p.graph, o.Augment, o.Rho, o.Layers, d.Seed, p.StepsPerEpoch())
+	views, err := graph.NewViews(r.graph, o.Augment, o.Rho, o.Layers, d.Seed, r.StepsPerEpoch())
 	if err != nil {
 		return nil, err
 	}
-	m := &sgl{propagation: p, o: o, views: views}
-	if p.attributes != nil && o.Augment.Has(graph.AttributeMask) {
-		m.masked, err = graph.NewMaskedBags(p.attributes.bags, o.Rho, d.Seed, p.StepsPerEpoch())
+	m := &sgl{ranked: r, o: o, views: views}
+	if r.attributes != nil && o.Augment.Has(graph.AttributeMask) {
+		m.masked, err = graph.NewMaskedBags(r.attributes.bags, o.Rho, d.Seed, r.StepsPerEpoch())
 	}
 	return m, err
 }
 
 // sgl is LightGCN with a second task: two random sub-graphs' embeddings of a node attract each other and repel those of all others.
 type sgl struct {
-	propagation
+	ranked
 	o     *SGLOptions
 	views viewsFeed
 
@@ -72,7 +73,7 @@ func (m *sgl) start(b *engine.Builder, v int) *op.Node {
 	case m.masked != nil:
 		return m.with(b, m.attributes.masked(b, m.masked, v))
 	case m.o.Augment.Has(graph.AttributeMask):
-		return op.Mul(m.embedding(b), b.Random(fmt.Sprintf("mask/view%d", v), kernels.Bernoulli, 1-m.o.Rho, m.nodes(), m.Dim))
+		return op.Mul(m.embedding(b), b.Random(fmt.Sprintf("mask/view%d", v), kernels.Bernoulli, 1-m.o.Rho, m.count(), m.Dim))
 	}
 	return m.embedding(b)
 }

@@ -11,20 +11,21 @@ import (
 // SimGCLOptions are SimGCL's, as SELFRec has it: distinct users and items of the batch, apart, averaged.
 type SimGCLOptions struct {
 	_                  struct{} `title:"SimGCL (Yu et al., SIGIR 2022)"`
-	PropagationOptions `defaults:"layers=3 readout=mean1 l2=final" source:"SELFRec"`
+	PropagationOptions `defaults:"layers=3 readout=mean1" source:"SELFRec"`
+	BPROptions         `defaults:"l2=final" source:"SELFRec"`
 	ContrastOptions    `defaults:"lambda=0.5 tau=0.2 negatives=batch unique=true" source:"SELFRec, yelp2018"`
 	Eps                float64 `flag:"eps" default:"0.1" min:"0" help:"length of the noise added to each node's embedding in each layer" source:"SELFRec, yelp2018"`
 }
 
 // New makes the model.
 func (o *SimGCLOptions) New(d Data) (Model, error) {
-	p, err := newPropagation(o.PropagationOptions, d, o.Unique, 2)
-	return &simgcl{noisy{p, o.Eps, draw}, o}, err
+	r, err := newRanked(o.PropagationOptions, o.BPROptions, d, o.Unique, 2)
+	return &simgcl{noisy{r, o.Eps, draw}, o}, err
 }
 
 // noisy propagates with noise.
 type noisy struct {
-	propagation
+	ranked
 	eps   float64
 	noise func(b *engine.Builder, view, layer, nodes, dim int) *op.Node // U[0, 1) [N, d]
 }
@@ -38,7 +39,7 @@ func draw(b *engine.Builder, view, layer, nodes, dim int) *op.Node {
 func (m *noisy) perturbed(b *engine.Builder, view int) []*op.Node {
 	a := m.clean(b)
 	return m.layersOf(m.embedding(b), func(int) *op.Sparse { return a }, func(layer int, x *op.Node) *op.Node {
-		u := op.NormaliseRows(m.noise(b, view, layer, m.nodes(), m.Dim))
+		u := op.NormaliseRows(m.noise(b, view, layer, m.count(), m.Dim))
 		return op.Add(x, op.Scale(op.Mul(op.Sign(x), u), m.eps))
 	})
 }

@@ -9,7 +9,8 @@ import (
 // XSimGCLOptions are XSimGCL's, as SELFRec has it.
 type XSimGCLOptions struct {
 	_                  struct{} `title:"XSimGCL (Yu et al., TKDE 2023)"`
-	PropagationOptions `defaults:"layers=3 readout=mean1 l2=final" source:"SELFRec"`
+	PropagationOptions `defaults:"layers=3 readout=mean1" source:"SELFRec"`
+	BPROptions         `defaults:"l2=final" source:"SELFRec"`
 	ContrastOptions    `defaults:"lambda=0.2 tau=0.15 negatives=batch unique=true" source:"SELFRec, yelp2018"`
 	Eps                float64 `flag:"eps" default:"0.2" min:"0" help:"length of the noise added to each node's embedding in each layer" source:"SELFRec, yelp2018"`
 	ContrastLayer      int     `flag:"contrast-layer" default:"1" min:"1" help:"layer that the final embedding is contrasted with (l*)" source:"SELFRec, yelp2018"`
@@ -28,8 +29,8 @@ func (o *XSimGCLOptions) New(d Data) (Model, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	p, err := newPropagation(o.PropagationOptions, d, o.Unique, 2)
-	return &xsimgcl{noisy{p, o.Eps, draw}, o}, err
+	r, err := newRanked(o.PropagationOptions, o.BPROptions, d, o.Unique, 2)
+	return &xsimgcl{noisy{r, o.Eps, draw}, o}, err
 }
 
 // xsimgcl has one pass do both tasks: the noisy final embedding ranks, and is contrasted with an earlier layer of the same pass.

@@ -44,7 +44,8 @@ type precision struct {
 // program builds the step on a device, with noise of length eps.
 func (s *simgcl) program(d engine.Device, of precision, eps float64) (*engine.Store, *engine.Program, error) {
 	o := &models.SimGCLOptions{Eps: eps}
-	o.EmbeddingOptions = models.EmbeddingOptions{Dim: s.dim, Batch: s.batch, Init: "xavier", Sampling: sample.Shuffle, Reduce: sample.Mean, Reg: stepReg, L2: models.Final,
+	o.EmbeddingOptions = models.EmbeddingOptions{Dim: s.dim, Batch: s.batch, Init: "xavier", Sampling: sample.Shuffle}
+	o.BPROptions = models.BPROptions{Reduce: sample.Mean, Reg: stepReg, L2: models.Final,
 		NegativeOptions: models.NegativeOptions{NumNegatives: 1, NegativeSampling: sample.UniformItems, HardNegatives: 1}}
 	o.Layers, o.Readout = s.layers, models.MeanFrom1
 	o.ContrastOptions = models.ContrastOptions{Lambda: stepLambda, Tau: stepTau, Negatives: models.InBatch, Unique: true, SSLReduce: sample.Mean}
