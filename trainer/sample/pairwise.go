@@ -36,6 +36,7 @@ type Options struct {
 	Nodes      bool      // items are nodes of the bipartite graph: item + number of users
 	Distinct   bool      // add the ports unique and absent of each index
 	Candidates int       // items drawn for neg in each row, with replacement; default 1
+	PairsOnly  bool      // no neg: for losses without negatives
 	Negative   Negative  // how they are drawn; default UniformItems
 	Alpha      float64   // exponent of PopularItems
 }
@@ -48,7 +49,8 @@ type Options struct {
 //	weight    [B]   1/n for the n rows of the batch that are a triple, or 1 for Reduce Sum; 0 for the others
 //
 // The last batch of an epoch is padded with rows of ids -1 and weight 0. A user who has every item has no negative: such a row
-// keeps its user and positive, has neg -1 and weight 0, and does not count in n.
+// keeps its user and positive, has neg -1 and weight 0, and does not count in n. With PairsOnly there is no port neg, nothing is drawn, and
+// every pair counts.
 //
 // Step t is the pure function of (seed, t) that engine.Feed asks for; a shuffled epoch is cached, so steps of one epoch are best
 // filled one after another. One goroutine at a time.
@@ -58,12 +60,12 @@ type Pairwise struct {
 	opt    Options
 	offset int32 // of item ids
 
-	user, pos, neg *Index
-	draws          philox.Stream
-	epochs         *shuffle // Scheme Shuffle
-	owner          []int32  // Scheme Shuffle: the user of each interaction
-	active         []int32  // Scheme Uniform: users with train items
-	popular        *popular // Negative PopularItems
+	indices []*Index // user, pos and, without PairsOnly, neg
+	draws   philox.Stream
+	epochs  *shuffle // Scheme Shuffle
+	owner   []int32  // Scheme Shuffle: the user of each interaction
+	active  []int32  // Scheme Uniform: users with train items
+	popular *popular // Negative PopularItems
 }
 
 // NewPairwise samples batches of triples from train.
@@ -115,23 +117,28 @@ func NewPairwise(train *dataset.Interactions, batch int, seed uint64, opt Option
 		items += train.Users()
 		p.offset = int32(train.Users())
 	}
-	var err error
-	if p.user, err = NewIndex("user", batch, train.Users(), opt.Distinct); err != nil {
-		return nil, err
+	lists := []struct {
+		name          string
+		length, bound int
+	}{{"user", batch, train.Users()}, {"pos", batch, items}, {"neg", batch * opt.Candidates, items}}
+	if opt.PairsOnly {
+		lists = lists[:2]
 	}
-	if p.pos, err = NewIndex("pos", batch, items, opt.Distinct); err != nil {
-		return nil, err
-	}
-	if p.neg, err = NewIndex("neg", batch*opt.Candidates, items, opt.Distinct); err != nil {
-		return nil, err
+	for _, l := range lists {
+		x, err := NewIndex(l.name, l.length, l.bound, opt.Distinct)
+		if err != nil {
+			return nil, err
+		}
+		p.indices = append(p.indices, x)
 	}
 	return p, nil
 }
 
 // Ports are those of user, pos and neg, then weight.
-func (p *Pairwise) Ports() []engine.Port {
-	ports := append(p.user.Ports(), p.pos.Ports()...)
-	ports = append(ports, p.neg.Ports()...)
+func (p *Pairwise) Ports() (ports []engine.Port) {
+	for _, x := range p.indices {
+		ports = append(ports, x.Ports()...)
+	}
 	return append(ports, engine.Port{Name: "weight", Desc: kernels.Of(kernels.Float32, p.batch)})
 }
 
@@ -140,11 +147,15 @@ func (p *Pairwise) StepsPerEpoch() int { return (p.train.Len() + p.batch - 1) / 
 
 // Fill writes the triples of step t. The epoch is t / StepsPerEpoch.
 func (p *Pairwise) Fill(t uint64, out []engine.Slot) error {
-	w := p.user.width()
-	if len(out) != 3*w+1 {
-		return fmt.Errorf("sample: %d slots for %d ports", len(out), 3*w+1)
+	w := p.indices[0].width()
+	if len(out) != len(p.indices)*w+1 {
+		return fmt.Errorf("sample: %d slots for %d ports", len(out), len(p.indices)*w+1)
 	}
-	user, pos, neg, weight := out[0].I32, out[w].I32, out[2*w].I32, out[3*w]
+	user, pos, weight := out[0].I32, out[w].I32, out[len(out)-1]
+	var neg []int32
+	if !p.opt.PairsOnly {
+		neg = out[2*w].I32
+	}
 
 	steps, each := uint64(p.StepsPerEpoch()), p.opt.Candidates
 	epoch, from := t/steps, int(t%steps)*p.batch
@@ -153,7 +164,7 @@ func (p *Pairwise) Fill(t uint64, out []engine.Slot) error {
 	if p.opt.Scheme == Shuffle {
 		order = p.epochs.order(epoch)[from : from+rows]
 	}
-	triples := 0
+	counts := 0
 	for b := range rows {
 		words := p.draws.Sequence(t, uint32(b))
 		first, second := words.Word(), words.Word() // for scheme Uniform, so that negatives are the same words in both schemes
@@ -166,26 +177,28 @@ func (p *Pairwise) Fill(t uint64, out []engine.Slot) error {
 			i = items[philox.Below(second, len(items))]
 		}
 		user[b], pos[b] = u, i+p.offset
-		if p.candidates(int(u), &words, neg[b*each:(b+1)*each]) {
-			triples++
+		if p.opt.PairsOnly || p.candidates(int(u), &words, neg[b*each:(b+1)*each]) {
+			counts++
 		}
 	}
 	fill(user[rows:], -1)
 	fill(pos[rows:], -1)
-	fill(neg[rows*each:], -1)
+	if neg != nil {
+		fill(neg[rows*each:], -1)
+	}
 
 	share := 1.0
-	if p.opt.Reduce == Mean && triples > 0 {
-		share = 1 / float64(triples)
+	if p.opt.Reduce == Mean && counts > 0 {
+		share = 1 / float64(counts)
 	}
 	for b := range p.batch {
-		if neg[b*each] >= 0 { // a row has all of its negatives or none
+		if b < rows && (neg == nil || neg[b*each] >= 0) { // a row has all of its negatives or none
 			weight.Set(b, share)
 		} else {
 			weight.Set(b, 0)
 		}
 	}
-	for k, x := range []*Index{p.user, p.pos, p.neg} {
+	for k, x := range p.indices {
 		if err := x.Invert(out[k*w : (k+1)*w]); err != nil {
 			return err
 		}

@@ -229,6 +229,46 @@ func chiSquare(counts []int) float64 {
 	return (x - df) / math.Sqrt(2*df)
 }
 
+// Without negatives the pairs are the same, and every one of them counts: also that of a user who has all items.
+func TestPairsOnly(t *testing.T) {
+	train := synthetic(40, 30, 6)
+	for _, opt := range []Options{{}, {Scheme: Uniform, Reduce: Sum, Nodes: true, Distinct: true}} {
+		with := newPairwise(t, train, 64, opt)
+		opt.PairsOnly = true
+		without := newPairwise(t, train, 64, opt)
+		last := uint64(with.StepsPerEpoch() - 1)
+		for _, step := range []uint64{0, last, last + 1} {
+			a, b := fillStep(t, with, step, true), fillStep(t, without, step, true)
+			rows := 0
+			for name, slot := range b {
+				if name != "weight" && !slices.Equal(slot.I32, a[name].I32) {
+					t.Errorf("step %d: %s differs", step, name)
+				}
+			}
+			for _, u := range b["user"].I32 {
+				if u >= 0 {
+					rows++
+				}
+			}
+			if _, there := b["neg"]; there || len(b) != len(a)-with.indices[0].width() {
+				t.Errorf("step %d has %d ports, %d with negatives", step, len(b), len(a))
+			}
+			for k, w := range b["weight"].F64 {
+				want := 0.
+				if k < rows {
+					want = 1
+					if opt.Reduce != Sum {
+						want = 1 / float64(rows)
+					}
+				}
+				if w != want {
+					t.Fatalf("step %d: row %d of %d weighs %g, want %g", step, k, rows, w, want)
+				}
+			}
+		}
+	}
+}
+
 func TestUniformity(t *testing.T) {
 	train := interactions(30, []int32{0, 1, 5, 28, 29}, nil, []int32{3}, []int32{3, 4, 7, 8, 9, 10, 11, 12, 13, 14})
 	free := func(counts []int, u int32) []int {
