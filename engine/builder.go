@@ -67,7 +67,11 @@ func (b *Builder) real(name string, kind EntryKind, init Init, dims []int) *op.N
 
 // Param is a trainable tensor.
 func (b *Builder) Param(name string, init Init, dims ...int) *op.Node {
-	n := b.real(name, State, init, dims)
+	return b.trained(b.real(name, State, init, dims))
+}
+
+// trained makes a state a parameter.
+func (b *Builder) trained(n *op.Node) *op.Node {
 	b.leaves[n].entry.Param = true
 	if !slices.Contains(b.params, n) {
 		b.params = append(b.params, n)
@@ -95,6 +99,29 @@ func (b *Builder) Const(name string, v []float64, dims ...int) *op.Node {
 		b.fail(fmt.Errorf("the constant %s has %d numbers for %v", name, len(v), d))
 	}
 	return b.real(name, Const, Values(v), dims)
+}
+
+// Data is a Const in single precision: a table of features, which may be too large for a second copy in double.
+func (b *Builder) Data(name string, v []float32, dims ...int) *op.Node {
+	return b.single(name, Const, v, dims)
+}
+
+// ParamFrom is a trainable tensor that begins as given numbers.
+func (b *Builder) ParamFrom(name string, v []float32, dims ...int) *op.Node {
+	return b.trained(b.single(name, State, v, dims))
+}
+
+func (b *Builder) single(name string, kind EntryKind, v []float32, dims []int) *op.Node {
+	d := b.Float(dims...)
+	if len(v) != d.Elems() {
+		b.fail(fmt.Errorf("%s has %d numbers for %v", name, len(v), d))
+	}
+	return b.resident(name, kind, d, func() []byte {
+		if d.Type == kernels.Float64 {
+			return bytesOf(convert[float32, float64](v))
+		}
+		return bytesOf(v)
+	})
 }
 
 // Indices is an int32 vector of the data. Kernels do not check ids: the caller answers for their range (kernels.SpMM, kernels.Gather).

@@ -49,14 +49,15 @@ type triplesFeed interface {
 	StepsPerEpoch() int
 }
 
-func newRanking(o BPROptions, of nodes, d Data, distinct bool, penalised int) (ranking, error) {
+// newRanking samples from the data; s says how beside the options.
+func newRanking(o BPROptions, of nodes, d Data, penalised int, s sample.Options) (ranking, error) {
 	r := ranking{BPROptions: o, of: of, penalised: penalised}
 	if available, lacks := memory.Lacks(r.bytes()); lacks {
 		return r, r.tooLarge(available)
 	}
 	var err error
-	r.triples, err = sample.NewPairwise(d.Train, of.Batch, d.Seed, sample.Options{Scheme: of.Sampling, Reduce: o.Reduce, Nodes: true, Distinct: distinct,
-		Candidates: o.NumNegatives * o.HardNegatives, Negative: o.NegativeSampling, Alpha: o.NegativeAlpha})
+	s.Scheme, s.Reduce, s.Candidates, s.Negative, s.Alpha = of.Sampling, o.Reduce, o.NumNegatives*o.HardNegatives, o.NegativeSampling, o.NegativeAlpha
+	r.triples, err = sample.NewPairwise(d.Train, of.Batch, d.Seed, s)
 	return r, err
 }
 
@@ -100,39 +101,53 @@ func (r *ranking) batch(b *engine.Builder) triples {
 	return triples{b.Index(r.triples, "user"), b.Index(r.triples, "pos"), b.Index(r.triples, "neg"), b.Port(r.triples, "weight")}
 }
 
-// bpr and its L2 penalty, on the tables z (final) and e (ego).
+// bpr and its L2 penalty, on tables of nodes z (final) and e (ego).
 func (r *ranking) bpr(b *engine.Builder, z, e *op.Node) engine.Objective {
-	batch := r.batch(b)
-	u, p, n := op.Gather(z, batch.User), op.Gather(z, batch.Pos), op.Gather(z, batch.Neg)
-	rows := []*op.Node{u, p, n}
-	if r.L2 == Ego {
-		rows = []*op.Node{op.Gather(e, batch.User), op.Gather(e, batch.Pos), op.Gather(e, batch.Neg)}
+	t := r.batch(b)
+	of := func(z *op.Node) [3]*op.Node {
+		return [3]*op.Node{op.Gather(z, t.User), op.Gather(z, t.Pos), op.Gather(z, t.Neg)}
 	}
-	var ranking, penalty *op.Node
+	if r.L2 == Final {
+		e = z
+	}
+	return r.compare(b, t, of(z), of(e))
+}
+
+// compare is BPR of a batch's rows of users, positive and negative items, and L2 of rows that may be others of the same.
+func (r *ranking) compare(b *engine.Builder, t triples, rows, penalised [3]*op.Node) engine.Objective {
+	value, hardest := r.prefer(b, t, rows)
+	o := engine.Objective{{Name: "bpr", Weight: 1, Value: value}}
+	if r.Reg == 0 {
+		return o
+	}
+	penalty := func(n int) *op.Node { return loss.L2(t.Weight, penalised[:min(n, r.penalised)]...) }
+	if hardest == nil {
+		return append(o, engine.Term{Name: "l2", Weight: r.Reg, Value: penalty(3)})
+	}
+	value = penalty(2)
+	if r.penalised == 3 {
+		// Each row has its negatives' mean, as BPR has: u and p count once, whatever the number of negatives.
+		squares := hardest(op.Reshape(op.RowDot(penalised[2], penalised[2]), r.of.Batch, r.NumNegatives, r.HardNegatives))
+		value = op.Add(value, op.Scale(loss.Weighted(t.Weight, op.Mean(squares, 1)), .5))
+	}
+	return append(o, engine.Term{Name: "l2", Weight: r.Reg, Value: value})
+}
+
+// prefer is BPR of a batch's rows of users, positive and negative items, and of several candidates for each positive what chooses among them, else nil.
+func (r *ranking) prefer(b *engine.Builder, t triples, rows [3]*op.Node) (value *op.Node, hardest func(x *op.Node) *op.Node) {
+	u, p, n := rows[0], rows[1], rows[2]
 	if !r.several() {
-		ranking, penalty = loss.BPR(u, p, n, batch.Weight), loss.L2(batch.Weight, rows[:r.penalised]...)
-	} else {
-		scores := r.scores(u, n)
-		hardest := r.hardest(b, scores)
-		ranking = loss.BPROfScores(op.RowDot(u, p), hardest(scores), batch.Weight)
-		penalty = loss.L2(batch.Weight, rows[:min(r.penalised, 2)]...)
-		if r.penalised == 3 {
-			// Each row has its negatives' mean, as BPR has: u and p count once, whatever the number of negatives.
-			squares := hardest(op.Reshape(op.RowDot(rows[2], rows[2]), r.of.Batch, r.NumNegatives, r.HardNegatives))
-			penalty = op.Add(penalty, op.Scale(loss.Weighted(batch.Weight, op.Mean(squares, 1)), .5))
-		}
+		return loss.BPR(u, p, n, t.Weight), nil
 	}
-	o := engine.Objective{{Name: "bpr", Weight: 1, Value: ranking}}
-	if r.Reg > 0 {
-		o = append(o, engine.Term{Name: "l2", Weight: r.Reg, Value: penalty})
-	}
-	return o
+	scores := r.scores(u, n)
+	hardest = r.hardest(b, scores)
+	return loss.BPROfScores(op.RowDot(u, p), hardest(scores), t.Weight), hardest
 }
 
 // scores are the inner products of users u [B, d] with their candidates n, [B, NumNegatives, HardNegatives].
 func (r *ranking) scores(u, n *op.Node) *op.Node {
-	each := r.NumNegatives * r.HardNegatives
-	products := op.MatMul(op.Reshape(n, r.of.Batch, each, r.of.Dim), op.Reshape(u, r.of.Batch, r.of.Dim, 1), false, false)
+	each, dim := r.NumNegatives*r.HardNegatives, op.Desc(u).Cols()
+	products := op.MatMul(op.Reshape(n, r.of.Batch, each, dim), op.Reshape(u, r.of.Batch, dim, 1), false, false)
 	return op.Reshape(products, r.of.Batch, r.NumNegatives, r.HardNegatives)
 }
 

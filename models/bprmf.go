@@ -3,6 +3,7 @@ package models
 import (
 	"nearfar/engine"
 	"nearfar/engine/op"
+	"nearfar/trainer/sample"
 )
 
 // BPRMFOptions are those of matrix factorisation.
@@ -18,7 +19,7 @@ func (o *BPRMFOptions) New(d Data) (Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRanking(o.BPROptions, n, d, false, 3)
+	r, err := newRanking(o.BPROptions, n, d, 3, sample.Options{Nodes: true})
 	return &bprmf{n, r}, err
 }
 

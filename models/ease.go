@@ -7,10 +7,10 @@ import (
 
 	kernelset "nearfar/kernels/cpu"
 	"nearfar/kernels/philox"
-	"nearfar/models/parallel"
 	"nearfar/models/spd"
 	"nearfar/trainer/graph"
 	"nearfar/trainer/memory"
+	"nearfar/trainer/parallel"
 )
 
 // EASEOptions are EASE's.

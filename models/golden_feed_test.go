@@ -18,20 +18,25 @@ type batch struct {
 	Weight         []float64
 }
 
-// fixedTriples feeds given batches in the form of sample.Pairwise; items are nodes.
+// fixedTriples feeds given batches in the form of sample.Pairwise, without a port neg where they have no negatives.
 type fixedTriples struct {
-	users   int
+	offset  int32 // of items: the number of users where they are nodes
 	batches []batch
-	index   [3]*sample.Index
+	index   []*sample.Index
 }
 
 func newFixedTriples(users, items int, distinct bool, batches ...batch) *fixedTriples {
-	f := &fixedTriples{users: users, batches: batches}
-	for k, name := range []string{"user", "pos", "neg"} {
-		var err error
-		if f.index[k], err = sample.NewIndex(name, len(batches[0].User), users+items, distinct); err != nil {
+	f := &fixedTriples{offset: int32(users), batches: batches}
+	names := []string{"user", "pos", "neg"}
+	if batches[0].Neg == nil {
+		names = names[:2]
+	}
+	for _, name := range names {
+		x, err := sample.NewIndex(name, len(batches[0].User), users+items, distinct)
+		if err != nil {
 			panic(err)
 		}
+		f.index = append(f.index, x)
 	}
 	return f
 }
@@ -51,13 +56,13 @@ func (f *fixedTriples) Fill(t uint64, out []engine.Slot) error {
 	for i, w := range b.Weight {
 		out[len(out)-1].Set(i, w)
 	}
-	for k, ids := range [][]int32{b.User, b.Pos, b.Neg} {
-		x := f.index[k]
+	for k, x := range f.index {
+		ids := [][]int32{b.User, b.Pos, b.Neg}[k]
 		slots := out[:len(x.Ports())]
 		out = out[len(slots):]
 		for i, id := range ids {
 			if slots[0].I32[i] = id; id >= 0 && k > 0 {
-				slots[0].I32[i] = id + int32(f.users)
+				slots[0].I32[i] = id + f.offset
 			}
 		}
 		if err := x.Invert(slots); err != nil {

@@ -79,9 +79,17 @@ func newModel(t *testing.T, name string, d Data, args ...string) TableModel {
 func made[M Model](t *testing.T, name string, d Data, args ...string) M {
 	t.Helper()
 	o, _ := parsed(t, name, args...)
+	if _, featured := o.(Featured); featured && d.ItemFeatures == nil {
+		d.ItemFeatures = randomFeatures(d.Train.Items)
+	}
 	m, err := o.New(d)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if p, ok := m.(Preparer); ok {
+		if err := p.Prepare(t.Context(), Fitting{}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	kind, ok := m.(M)
 	if !ok {
@@ -90,15 +98,24 @@ func made[M Model](t *testing.T, name string, d Data, args ...string) M {
 	return kind
 }
 
-// parsed are a model's options by a command line. As in the trainer, they are bound behind those of a run, whose defaults a model may change.
-func parsed(t *testing.T, name string, args ...string) (Options, *option.Set) {
+func specOf(t *testing.T, name string) Spec {
 	t.Helper()
 	spec, ok := Find(name)
 	if !ok {
 		t.Fatalf("no model is called %s", name)
 	}
+	return spec
+}
+
+// parsed are a model's options by a command line. As in the trainer, they are bound behind those of a run, whose defaults a model may change.
+func parsed(t *testing.T, name string, args ...string) (Options, *option.Set) {
+	t.Helper()
+	spec := specOf(t, name)
 	var run struct {
-		Epochs int `flag:"epochs" default:"1000"`
+		Epochs    int `flag:"epochs" default:"1000"`
+		EvalEvery int `flag:"eval-every" default:"5"`
+		Patience  int `flag:"patience" default:"10"`
+		Warmup    int `flag:"warmup" default:"20"`
 	}
 	o, flags := spec.Options(), flag.NewFlagSet(name, flag.ContinueOnError)
 	set, err := option.Bind(flags, &run, o)

@@ -32,8 +32,12 @@ func TestModelsAreThoseOfPyTorchOnGPU(t *testing.T)    { modelsAreThoseOfPyTorch
 func TestOperatorsAreThoseOfPyTorchOnGPU(t *testing.T) { operatorsAreThoseOfPyTorch(t, onGPU(t)) }
 func TestInfoNCEIsThatOfPyTorchOnGPU(t *testing.T)     { infoNCEIsThatOfPyTorch(t, onGPU(t)) }
 
-// contrastive are the models that a GPU is held to the processor with.
-var contrastive = []struct{ model, args string }{
+func TestMultimodalModelsAreThoseOfPyTorchOnGPU(t *testing.T) {
+	multimodalModelsAreThoseOfPyTorch(t, onGPU(t))
+}
+
+// onBoth are the models that a GPU is held to the processor with.
+var onBoth = []struct{ model, args string }{
 	{"bprmf", ""},
 	{"lightgcn", ""},
 	{"sgl", "-augment=ed"},
@@ -41,6 +45,10 @@ var contrastive = []struct{ model, args string }{
 	{"sgl", "-augment=rw"},
 	{"simgcl", ""},
 	{"xsimgcl", ""},
+	{"vbpr", "-reg=1"}, // all that the bias of its projection follows, since it is the same for a positive and a negative
+	{"freedom", ""},
+	{"bm3", ""},
+	{"bm3", "-freeze-features -align-to=users"},
 }
 
 const rate = .005
@@ -60,7 +68,7 @@ func TestGPUInLockstepWithTheProcessor(t *testing.T) {
 	gpu := onGPU(t)
 	train, _ := blocks(t, 140, 160, 8) // a graph of 300 nodes
 	data := Data{Train: train, Seed: 1}
-	for _, c := range contrastive {
+	for _, c := range onBoth {
 		t.Run(strings.TrimSpace(c.model+" "+c.args), func(t *testing.T) {
 			exact := platform{"", kernels.Float64, func() engine.Device { return cpu.New(0, kernelset.Best()) }}.on(t)
 			processor, device := platforms()[1].on(t), gpu.on(t)
@@ -158,7 +166,7 @@ func TestGPUTrainsAsTheProcessor(t *testing.T) {
 	gpu := onGPU(t)
 	train, test := blocks(t, 140, 160, 8)
 	data := Data{Train: train, Seed: 1}
-	for _, c := range contrastive {
+	for _, c := range onBoth {
 		t.Run(strings.TrimSpace(c.model+" "+c.args), func(t *testing.T) {
 			args := c.args + " -dim=16 -batch=64"
 			if c.model != "bprmf" {

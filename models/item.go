@@ -17,10 +17,10 @@ type ItemModel interface {
 	Fit(ctx context.Context, how Fitting) (ItemScorer, error)
 }
 
-// Fitting is how a model is fitted.
+// Fitting is how a model is fitted, or prepared.
 type Fitting struct {
 	Threads int                   // 0: all processors
-	Step    func(done, total int) // is told how far the fit is; may be nil
+	Step    func(done, total int) // is told how far it is; may be nil
 }
 
 // An ItemScorer scores every item, by what users have.

@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"nearfar/kernels/philox"
-	"nearfar/models/parallel"
 	"nearfar/trainer/graph"
+	"nearfar/trainer/parallel"
 )
 
 // Similarity is that of two items by the users they share.

@@ -62,9 +62,13 @@ func TestTrainingLiftsRecallAbovePopularity(t *testing.T) {
 	for _, name := range learners() {
 		t.Run(name, func(t *testing.T) {
 			args := []string{"-dim=16", "-batch=512"}
-			if name != "bprmf" && name != "lightgcn" {
-				// On so small a graph the published weights of the contrast keep the users of a block apart for longer than this test lasts.
+			switch name { // the published settings are those of larger data, and learn more slowly than this test lasts
+			case "sgl", "simgcl", "xsimgcl":
 				args = append(args, "-lambda=0.02")
+			case "freedom":
+				args = append(args, "-prune=0.3")
+			case "bm3":
+				args = append(args, "-dropout=0.3", "-reg=0.01")
 			}
 			store, m := platforms()[3].on(t), newModel(t, name, data, args...)
 			training := build(t, store, func(b *engine.Builder) engine.Step { return engine.Optimise(b, m.Train(b), engine.Adam(.01)) })
@@ -82,7 +86,7 @@ func TestTrainingLiftsRecallAbovePopularity(t *testing.T) {
 // At the start the scores are near 0, so that BPR is near ln 2 for each triple.
 func TestBPRStartsAtLn2(t *testing.T) {
 	train, _ := blocks(t, 120, 160, 8)
-	for _, name := range learners() {
+	for _, name := range rankers() {
 		for _, reduce := range []string{"mean", "sum"} {
 			store, m := platforms()[3].on(t), newModel(t, name, Data{Train: train, Seed: 1}, "-batch=512", "-reduce="+reduce)
 			program := build(t, store, func(b *engine.Builder) engine.Step { return engine.Optimise(b, m.Train(b), engine.Adam(.001)) })

@@ -4,6 +4,7 @@ import (
 	"nearfar/engine"
 	"nearfar/engine/op"
 	"nearfar/trainer/graph"
+	"nearfar/trainer/sample"
 )
 
 // Readout says how the layers E0..EL become one embedding.
@@ -71,7 +72,7 @@ func newRanked(o PropagationOptions, of BPROptions, d Data, distinct bool, penal
 	if r.propagation, err = newPropagation(o, d); err != nil {
 		return r, err
 	}
-	r.ranking, err = newRanking(of, r.nodes, d, distinct, penalised)
+	r.ranking, err = newRanking(of, r.nodes, d, penalised, sample.Options{Nodes: true, Distinct: distinct})
 	return r, err
 }
 

@@ -3,6 +3,7 @@
 package models
 
 import (
+	"context"
 	"fmt"
 
 	"nearfar/engine"
@@ -34,6 +35,11 @@ type TableModel interface {
 	Model
 	// Score gives users [U, k] and items [I, k] such that user u ranks items by the inner product of the rows.
 	Score(b *engine.Builder) (users, items *op.Node)
+}
+
+// A Preparer computes from the data what takes long, before its programs are built.
+type Preparer interface {
+	Prepare(ctx context.Context, how Fitting) error
 }
 
 // A Describer has something to say about what it made of the data: the sizes of sampled graphs, say.
@@ -79,6 +85,9 @@ func All() []Spec {
 		{"sgl", "LightGCN and a contrast of two random sub-graphs", "Wu et al., SIGIR 2021", func() Options { return new(SGLOptions) }},
 		{"simgcl", "LightGCN and a contrast of two noisy passes", "Yu et al., SIGIR 2022", func() Options { return new(SimGCLOptions) }},
 		{"xsimgcl", "one noisy pass, contrasted with its own layer", "Yu et al., TKDE 2023", func() Options { return new(XSimGCLOptions) }},
+		{"vbpr", "matrix factorisation with items' features under BPR", "He and McAuley, AAAI 2016", func() Options { return new(VBPROptions) }},
+		{"freedom", "LightGCN on a pruned graph, and a frozen graph of items by their features", "Zhou and Shen, MM 2023", func() Options { return new(FREEDOMOptions) }},
+		{"bm3", "items with features: bootstrapped targets without negatives", "Zhou et al., WWW 2023", func() Options { return new(BM3Options) }},
 	}
 }
 

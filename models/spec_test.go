@@ -25,6 +25,11 @@ func TestDefaultsAreThePublished(t *testing.T) {
 		"simgcl":     shared + " layers=3 reduce=mean ssl-reduce=mean negatives=batch unique=true l2=final readout=mean1 lambda=0.5 tau=0.2 eps=0.1",
 		"xsimgcl": shared + " layers=3 reduce=mean ssl-reduce=mean negatives=batch unique=true l2=final readout=mean1 lambda=0.2 tau=0.15 eps=0.2" +
 			" contrast-layer=1",
+		"vbpr": shared + " reduce=mean",
+		"freedom": "eval-every=1 patience=20 warmup=0 dim=64 batch=2048 init=xavier sampling=shuffle reg=0 layers=2 readout=mean0 freeze-features=false" +
+			" neighbours=10 item-layers=1 modality-weights= prune=0.8 side=0.001",
+		"bm3": "eval-every=1 patience=20 warmup=0 dim=64 batch=2048 init=xavier sampling=shuffle reg=0.1 layers=1 readout=mean0 freeze-features=false" +
+			" dropout=0.5 cl=2 align-to=items",
 	}
 	if len(published) != len(All()) {
 		t.Fatalf("%d models, want %d", len(All()), len(published))
@@ -39,7 +44,7 @@ func TestDefaultsAreThePublished(t *testing.T) {
 					t.Errorf("there is no option -%s", name)
 				case o.Value() != want:
 					t.Errorf("-%s is %s, published is %s", name, o.Value(), want)
-				case o.Source == "" && name != "epochs":
+				case o.Source == "" && !slices.Contains([]string{"epochs", "eval-every", "patience", "warmup"}, name):
 					t.Errorf("-%s does not say where its default is from", name)
 				}
 			}
@@ -95,7 +100,7 @@ func TestEveryModelBuildsWithItsDefaults(t *testing.T) {
 				if slices.Max(output(t, score, "users")) == 0 || slices.Max(output(t, score, "items")) == 0 {
 					t.Error("the scores are nothing")
 				}
-				if name == "popularity" || name == "bprmf" {
+				if name == "popularity" || name == "bprmf" || name == "vbpr" {
 					return
 				}
 				for entry, want := range map[string][]int32{"graph/beg": adjacency.Beg(), "graph/end": adjacency.End(), "graph/col": adjacency.Col} {
@@ -112,6 +117,11 @@ func TestEveryModelBuildsWithItsDefaults(t *testing.T) {
 // learners are the models that train in steps.
 func learners() []string {
 	return slices.DeleteFunc(Names(), func(name string) bool { return name == "popularity" || name == "itemknn" || name == "ease" })
+}
+
+// rankers are the learners that are trained by BPR.
+func rankers() []string {
+	return slices.DeleteFunc(learners(), func(name string) bool { return name == "bm3" })
 }
 
 // Every model ranks in one way.

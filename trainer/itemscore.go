@@ -10,7 +10,6 @@ import (
 	"nearfar/kernels"
 	"nearfar/models"
 	"nearfar/trainer/dataset"
-	"nearfar/trainer/progress"
 	"nearfar/trainer/runfolder"
 )
 
@@ -76,21 +75,12 @@ func (r *run) fit(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	var work *progress.Work
-	counted := 0
-	s.step = func(done, total int) {
-		if work == nil {
-			work = r.Console.Start(total, "fitting "+r.Name)
-		}
-		work.Step(done - counted)
-		counted = done
-	}
+	shown := counting{console: r.Console, label: "fitting " + r.Name}
+	s.step = shown.step
 	start := time.Now()
 	err := s.refresh(ctx)
 	r.position.TrainTime += time.Since(start).Seconds()
-	if work != nil {
-		work.Done()
-	}
+	shown.close()
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%w while %s was fitted, of which nothing is kept: %s", ErrInterrupted, r.Name, r.anew())
 	}

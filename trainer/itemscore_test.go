@@ -29,7 +29,7 @@ func built(t *testing.T, model string, args ...string) *run {
 	device := cpu.New(0, kernelset.Best())
 	r := &run{Job: j, data: data}
 	t.Cleanup(func() { r.close(); device.Close() })
-	if err := r.build(device); err != nil {
+	if err := r.build(t.Context(), device); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.scorer.refresh(t.Context()); err != nil {

@@ -10,8 +10,8 @@ import (
 	"nearfar/trainer/progress"
 )
 
-// LoadData reads the data set that the options name, with features of items where a model of m takes them. It is an error where the split that is to select an epoch has nothing to rank: a run
-// would end with the last epoch and call it the best. The context ends a long reading; the console, where not nil, shows how far it is.
+// LoadData reads the data set that the options name, with features of items where a model of m takes them. It is an error where the split that is to select an
+// epoch has nothing to rank: a run would end with the last epoch and call it the best. The context ends a long reading; the console, where not nil, shows how far it is.
 func LoadData(ctx context.Context, o Options, m models.Options, console *progress.Console) (*dataset.Dataset, error) {
 	shown := loading{console: console}
 	defer shown.close()
@@ -41,11 +41,6 @@ func LoadData(ctx context.Context, o Options, m models.Options, console *progres
 		return nil, fmt.Errorf("-select test has no test split: %s, or take the last epoch with -select last", why)
 	}
 	return data, nil
-}
-
-// ModelData is what a model under a seed is made of the data with.
-func ModelData(data *dataset.Dataset, seed uint64) models.Data {
-	return models.Data{Train: data.Train, Seed: seed, UserFields: data.UserFields, ItemFields: data.ItemFields, ItemFeatures: data.ItemFeatures}
 }
 
 // emptyPart says why a split that was made has a part without interactions, and what gives it some.

@@ -104,7 +104,7 @@ func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Devic
 	r := &run{Job: j, data: data, started: time.Now(), saved: time.Now(), unkept: map[string]*failure{}}
 	res := Result{Model: j.Name, Data: data.Name, Seed: j.Options.Seed, Device: device.Name(), Select: j.Options.Select}
 	defer r.close()
-	if err := r.build(device); err != nil {
+	if err := r.build(ctx, device); err != nil {
 		return res, notStarted{Advised(err, TrainSmaller)}
 	}
 	res.Checksum = checksum(r.position.Data)
@@ -136,11 +136,11 @@ func (e notStarted) Is(target error) bool { return target == ErrNotStarted }
 func (e notStarted) Unwrap() error        { return e.error }
 
 // build makes the model's programs over one Store.
-func (r *run) build(device engine.Device) (err error) {
+func (r *run) build(ctx context.Context, device engine.Device) (err error) {
 	if err := r.Options.Check(); err != nil {
 		return err
 	}
-	if r.model, err = r.Model.New(ModelData(r.data, r.Options.Seed)); err != nil {
+	if r.model, err = NewModel(ctx, r.Model, r.data, r.Options, r.Console); err != nil {
 		return fmt.Errorf("%s: %w", r.Name, err)
 	}
 	if d, ok := r.model.(models.Describer); ok {

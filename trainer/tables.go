@@ -58,7 +58,7 @@ func (j Job) CheckpointTables(ctx context.Context, data *dataset.Dataset, device
 	j.Resume = true // opens no file of the folder for writing
 	r := &run{Job: j, data: data}
 	defer r.close()
-	if err := r.build(device); err != nil {
+	if err := r.build(ctx, device); err != nil {
 		return t, err
 	}
 	tables, ok := r.scorer.(*tableScorer)
@@ -124,7 +124,7 @@ func (j Job) Fit(ctx context.Context, data *dataset.Dataset, device engine.Devic
 	j.Resume = true // opens no file of the folder for writing
 	r := &run{Job: j, data: data}
 	defer r.close()
-	if err := r.build(device); err != nil {
+	if err := r.build(ctx, device); err != nil {
 		return nil, err
 	}
 	s, ok := r.scorer.(*itemScorer)

@@ -67,7 +67,7 @@ func start(t *testing.T, j Job) (table []float32, dim int, data *dataset.Dataset
 	defer device.Close()
 	r := &run{Job: j, data: data}
 	defer r.close()
-	if err := r.build(device); err != nil {
+	if err := r.build(t.Context(), device); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.warmStart(); err != nil {

@@ -54,7 +54,11 @@ func TestOddData(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, spec := range models.All() {
 				run := filepath.Join(t.TempDir(), "run")
-				args := []string{"-model", spec.Name, "-data", dataFolder(t, tt.train, tt.test), "-select", "test", "-out", run}
+				data := dataFolder(t, tt.train, tt.test)
+				if takesFeatures(spec) {
+					data = featuredFolder(t, data, 5)
+				}
+				args := []string{"-model", spec.Name, "-data", data, "-select", "test", "-out", run}
 				if learns(spec.Name) {
 					args = append(args, "-dim", "4", "-epochs", "2", "-eval-every", "1")
 				} else if tt.args != nil && tt.args[0] == "-batch" {

@@ -33,7 +33,7 @@ func explain(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	m, err := c.model.New(trainer.ModelData(data, c.Seed))
+	m, err := trainer.NewModel(ctx, c.model, data, c.Options, nil)
 	if err != nil {
 		return err
 	}

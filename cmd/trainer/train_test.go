@@ -32,6 +32,9 @@ func TestTrainLeavesARun(t *testing.T) {
 			if !trains {
 				args = []string{"-model", spec.Name, "-data", small(t), "-out", filepath.Join(t.TempDir(), "run")}
 			}
+			if takesFeatures(spec) {
+				featuredFolder(t, args[3], 41)
+			}
 			path := args[len(args)-1]
 			got := runCommand(t, args...)
 			if got.err != nil {

@@ -55,3 +55,8 @@ func InfoNCE(x, p *op.Node, y Candidates, w *op.Node, tau float64) *op.Node {
 	lse := op.LogSumExp(x, y.Rows, op.Similarity{Scale: 1 / tau, Unit: true, Bias: y.Bias, Weight: w})
 	return Weighted(w, op.Sub(lse, op.Scale(op.RowDot(x, p), 1/tau)))
 }
+
+// CosineDistance is Σ_b w_b (1 - cos(x_b, y_b)) of rows [B, d]: about 1 between unrelated directions, 0 where they agree.
+func CosineDistance(x, y, w *op.Node) *op.Node {
+	return Weighted(w, op.AddConst(op.Neg(op.Cosine(x, y)), 1))
+}

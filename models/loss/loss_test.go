@@ -136,3 +136,17 @@ func TestInfoNCEKeepsDuplicates(t *testing.T) {
 	})
 	near(t, "InfoNCE with every candidate twice", v[1], v[0]+3*math.Ln2, 1e-14)
 }
+
+// 1 - cos is 0 of what points one way, 1 of what is orthogonal, 2 of opposites; rows of weight 0 and rows of zeros are no NaN.
+func TestCosineDistance(t *testing.T) {
+	v := evaluate(t, func(b *engine.Builder) []*op.Node {
+		x := b.Const("x", []float64{1, 0, 1, 0, 1, 0, 3, 4, 0, 0}, 5, 2)
+		y := b.Const("y", []float64{2, 0, 0, 5, -7, 0, 4, 3, 1, 1}, 5, 2)
+		w := func(name string, v ...float64) *op.Node { return b.Const(name, v, 5) }
+		return []*op.Node{CosineDistance(x, y, w("a", 1, 0, 0, 0, 0)), CosineDistance(x, y, w("b", 0, 1, 0, 0, 0)), CosineDistance(x, y, w("c", 0, 0, 1, 0, 0)),
+			CosineDistance(x, y, w("d", 0, 0, 0, 1, 0)), CosineDistance(x, y, w("e", .25, .25, .25, .25, 0)), CosineDistance(x, y, w("f", 0, 0, 0, 0, 1))}
+	})
+	for k, want := range []float64{0, 1, 2, 1 - 24./25, (3 + 1. - 24./25) / 4, 1} {
+		near(t, fmt.Sprint("distance ", k), v[k], want, 1e-15)
+	}
+}

@@ -8,7 +8,7 @@ import (
 
 	"nearfar/kernels"
 	"nearfar/kernels/cpu"
-	"nearfar/models/parallel"
+	"nearfar/trainer/parallel"
 )
 
 // Invert replaces the matrix by its inverse. It sweeps (Goodnight, The American Statistician 1979) one block of pivots K after another:

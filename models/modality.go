@@ -1,0 +1,166 @@
+package models
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"nearfar/engine"
+	"nearfar/engine/op"
+	"nearfar/kernels"
+	"nearfar/kernels/philox"
+	"nearfar/trainer/dataset"
+	"nearfar/trainer/memory"
+)
+
+// FeatureOptions are those of models that learn from the items' features.
+type FeatureOptions struct {
+	_      struct{} `title:"Features"`
+	Freeze bool     `flag:"freeze-features" default:"false" help:"keep the features as they are, instead of training them; an optimiser's moments of them are saved, too" source:"MMRec trains them"`
+}
+
+// Features implements Featured.
+func (*FeatureOptions) Features() {}
+
+// modalities are the items' feature matrices, and how they become embeddings.
+type modalities struct {
+	FeatureOptions
+	items, dim int
+	of         []dataset.Features
+}
+
+func newModalities(o FeatureOptions, d Data, dim int) (modalities, error) {
+	m := modalities{o, d.Train.Items, dim, d.ItemFeatures}
+	if len(m.of) == 0 {
+		return m, fmt.Errorf("the data has no features of items: want files NAME_feat.npy beside the interactions")
+	}
+	for _, f := range m.of {
+		if len(f.Value) != m.items*f.Dim {
+			return m, fmt.Errorf("modality %s has %d numbers for %d items x %d", f.Name, len(f.Value), m.items, f.Dim)
+		}
+	}
+	if available, lacks := memory.Lacks(m.bytes()); lacks {
+		return m, m.tooLarge(available)
+	}
+	return m, nil
+}
+
+// bytes is what training takes for the features, beside those that were read: a parameter and Adam's two moments, or a constant.
+func (m *modalities) bytes() int64 {
+	n := int64(0)
+	for _, f := range m.of {
+		n += 4 * int64(len(f.Value))
+	}
+	if m.Freeze {
+		return n
+	}
+	return 3 * n
+}
+
+func (m *modalities) tooLarge(available int64) error {
+	var what []string
+	for _, f := range m.of {
+		what = append(what, fmt.Sprintf("%s of %d items x %d", f.Name, m.items, f.Dim))
+	}
+	text := "they and Adam's moments; -freeze-features needs a third"
+	if m.Freeze {
+		text = "frozen; name fewer with -modalities"
+	}
+	return fmt.Errorf("the features take %.3g GiB, and the system has %.3g GiB available: %s, %s", float64(m.bytes())/memory.GiB, float64(available)/memory.GiB,
+		strings.Join(what, ", "), text)
+}
+
+// raw is the table of modality k, [I, d_k].
+func (m *modalities) raw(b *engine.Builder, k int) *op.Node {
+	f := m.of[k]
+	if m.Freeze {
+		return b.Data("features/"+f.Name, f.Value, m.items, f.Dim)
+	}
+	return b.ParamFrom("features/"+f.Name, f.Value, m.items, f.Dim)
+}
+
+// project gives the embeddings of some rows x [B, d_k] of modality k, x·W + b. Rows are gathered before they are projected, which is the same and
+// costs a batch's rows instead of all items.
+func (m *modalities) project(b *engine.Builder, k int, x *op.Node) *op.Node {
+	return linear(b, "transform/"+m.of[k].Name, x, m.dim)
+}
+
+// linear is x·W + b [B, out] for x [B, in], initialised as the references do: W xavier_normal, b as torch.nn.Linear.
+func linear(b *engine.Builder, name string, x *op.Node, out int) *op.Node {
+	in := op.Desc(x).Cols()
+	w := b.Param(name+"/weight", engine.XavierNormal, in, out)
+	return op.Linear(x, w, b.Param(name+"/bias", fanIn(in), out))
+}
+
+// fanIn draws from ±1/sqrt(in) (the bias of torch.nn.Linear).
+func fanIn(in int) engine.Init {
+	return func(s philox.Stream, d kernels.Desc, out []float64) {
+		engine.UniformIn(1/math.Sqrt(float64(in)))(s, d, out)
+	}
+}
+
+// ModalityWeights are weights of modalities by name.
+type ModalityWeights map[string]float64
+
+// String is the list with commas, as UnmarshalText reads it.
+func (w ModalityWeights) String() string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(w)) {
+		list = append(list, fmt.Sprintf("%s=%g", name, w[name]))
+	}
+	return strings.Join(list, ",")
+}
+
+// UnmarshalText reads a list such as image=0.1,text=0.9, for flags and configuration files.
+func (w *ModalityWeights) UnmarshalText(text []byte) error {
+	weights := ModalityWeights{}
+	for entry := range strings.SplitSeq(string(text), ",") {
+		if len(text) == 0 {
+			break
+		}
+		name, value, ok := strings.Cut(entry, "=")
+		name = strings.TrimSpace(name)
+		x, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		if _, twice := weights[name]; !ok || err != nil || name == "" || twice || !(x >= 0) || math.IsInf(x, 1) {
+			return fmt.Errorf("%q: want NAME=WEIGHT, each name once and weights from 0, such as image=0.1,text=0.9", entry)
+		}
+		weights[name] = x
+	}
+	*w = weights
+	return nil
+}
+
+// MarshalText is the inverse of UnmarshalText.
+func (w ModalityWeights) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// of gives the weights of modalities: those that are named, which must be all; without any, MMRec's of image and text, or 1/n for n others.
+func (w ModalityWeights) of(features []dataset.Features) ([]float64, error) {
+	var names []string
+	for _, f := range features {
+		names = append(names, f.Name)
+	}
+	if len(w) == 0 && slices.Equal(names, []string{"image", "text"}) {
+		return []float64{.1, .9}, nil
+	}
+	weights := make([]float64, len(names))
+	for k, name := range names {
+		weights[k] = 1 / float64(len(names))
+		if len(w) == 0 {
+			continue
+		}
+		x, ok := w[name]
+		if !ok {
+			return nil, fmt.Errorf("-modality-weights %s: no weight of %s; the data has %s", w, name, strings.Join(names, ", "))
+		}
+		weights[k] = x
+	}
+	for name := range w {
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("-modality-weights %s: there is no modality %s; the data has %s", w, name, strings.Join(names, ", "))
+		}
+	}
+	return weights, nil
+}

@@ -1,0 +1,63 @@
+package models
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"nearfar/kernels/philox"
+	"nearfar/trainer/dataset"
+)
+
+// randomFeatures are two modalities of items that say nothing about them.
+func randomFeatures(items int) (of []dataset.Features) {
+	for k, dim := range []int{5, 7} {
+		f := dataset.Features{Name: []string{"audio", "image"}[k], Dim: dim}
+		words := philox.New(3, f.Name).Sequence(0, 0)
+		for range items * dim {
+			f.Value = append(f.Value, float32(philox.Uniform(words.Word())-.5))
+		}
+		of = append(of, f)
+	}
+	return of
+}
+
+func TestModalityWeights(t *testing.T) {
+	imageText, three := []dataset.Features{{Name: "image"}, {Name: "text"}}, []dataset.Features{{Name: "audio"}, {Name: "image"}, {Name: "text"}}
+	for _, c := range []struct {
+		text string
+		of   []dataset.Features
+		want []float64 // nil: an error
+	}{
+		{"", imageText, []float64{.1, .9}}, {"", imageText[:1], []float64{1}}, {"", three, []float64{1. / 3, 1. / 3, 1. / 3}},
+		{"text=1, image=0", imageText, []float64{0, 1}}, {"image=0.5", imageText, nil}, {"image=1,text=1,video=1", imageText, nil},
+	} {
+		var w ModalityWeights
+		if err := w.UnmarshalText([]byte(c.text)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := w.of(c.of); !slices.Equal(got, c.want) || (err == nil) != (c.want != nil) {
+			t.Errorf("%q: %v, %v; want %v", c.text, got, err, c.want)
+		}
+		var again ModalityWeights
+		if text, _ := w.MarshalText(); again.UnmarshalText(text) != nil || !maps.Equal(again, w) {
+			t.Errorf("%q becomes %s", c.text, text)
+		}
+	}
+	for _, text := range []string{"image", "image=", "=1", "image=x", "image=-1", "image=NaN", "image=Inf", "image=1,image=2", "image=1,"} {
+		if err := new(ModalityWeights).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is no error", text)
+		}
+	}
+}
+
+// A table too large is refused before anything is allocated, with what would help.
+func TestFeaturesThatDoNotFit(t *testing.T) {
+	m := modalities{items: 1 << 20, dim: 64, of: []dataset.Features{{Name: "image", Dim: 4096, Value: make([]float32, 1<<20)}}}
+	if got, want := m.tooLarge(1<<30).Error(), "the features take 0.0117 GiB, and the system has 1 GiB available: image of 1048576 items x 4096, they and Adam's moments; -freeze-features needs a third"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if m.Freeze = true; m.bytes() != 4<<20 {
+		t.Errorf("frozen features take %d bytes", m.bytes())
+	}
+}
