@@ -137,3 +137,6 @@ func (m *bm3) Score(b *engine.Builder) (users, items *op.Node) {
 	users, items = m.tables(b)
 	return m.predict(b, users), m.predict(b, items)
 }
+
+// Describe says what the features take.
+func (m *bm3) Describe() (string, error) { return m.modalities.String(), nil }

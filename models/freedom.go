@@ -118,3 +118,6 @@ func (m *freedom) Train(b *engine.Builder) engine.Objective {
 
 // Score is the inner product over the graph of all interactions.
 func (m *freedom) Score(b *engine.Builder) (users, items *op.Node) { return m.tables(b, m.clean(b)) }
+
+// Describe says what the features take.
+func (m *freedom) Describe() (string, error) { return m.modalities.String(), nil }

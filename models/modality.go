@@ -48,29 +48,42 @@ func newModalities(o FeatureOptions, d Data, dim int) (modalities, error) {
 	return m, nil
 }
 
-// bytes is what training takes for the features, beside those that were read: a parameter and Adam's two moments, or a constant.
-func (m *modalities) bytes() int64 {
-	n := int64(0)
+// tables is the size of the features.
+func (m *modalities) tables() (bytes int64) {
 	for _, f := range m.of {
-		n += 4 * int64(len(f.Value))
+		bytes += 4 * int64(len(f.Value))
 	}
+	return bytes
+}
+
+// bytes is what training takes for the features, beside those that were read: a constant, or a parameter and Adam's two moments.
+func (m *modalities) bytes() int64 {
 	if m.Freeze {
-		return n
+		return m.tables()
 	}
-	return 3 * n
+	return 3 * m.tables()
+}
+
+// String names the features and what they take.
+func (m *modalities) String() string {
+	var what []string
+	for _, f := range m.of {
+		what = append(what, fmt.Sprintf("%s x %d", f.Name, f.Dim))
+	}
+	text := fmt.Sprintf("features of %d items, %s: %.3g GiB", m.items, strings.Join(what, ", "), float64(m.tables())/memory.GiB)
+	if m.Freeze {
+		return text + ", frozen"
+	}
+	return text + fmt.Sprintf(", trained, with Adam's moments %.3g GiB", float64(m.bytes())/memory.GiB)
 }
 
 func (m *modalities) tooLarge(available int64) error {
-	var what []string
-	for _, f := range m.of {
-		what = append(what, fmt.Sprintf("%s of %d items x %d", f.Name, m.items, f.Dim))
-	}
-	text := "they and Adam's moments; -freeze-features needs a third"
+	lower := "-freeze-features needs a third, -modalities names fewer"
 	if m.Freeze {
-		text = "frozen; name fewer with -modalities"
+		lower = "-modalities names fewer"
 	}
-	return fmt.Errorf("the features take %.3g GiB, and the system has %.3g GiB available: %s, %s", float64(m.bytes())/memory.GiB, float64(available)/memory.GiB,
-		strings.Join(what, ", "), text)
+	return fmt.Errorf("the system has %.3g GiB available, and training takes at least %.3g GiB for %s; %s", float64(available)/memory.GiB, float64(m.bytes())/memory.GiB,
+		m, lower)
 }
 
 // raw is the table of modality k, [I, d_k].

@@ -83,3 +83,6 @@ func (m *vbpr) Score(b *engine.Builder) (users, items *op.Node) {
 	users, items = m.tables(b)
 	return users, m.vectors(b, items, func(table *op.Node) *op.Node { return table })
 }
+
+// Describe says what the features take.
+func (m *vbpr) Describe() (string, error) { return m.modalities.String(), nil }

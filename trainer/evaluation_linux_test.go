@@ -180,7 +180,7 @@ func processor(t *testing.T) float64 {
 }
 
 // peak is the largest resident memory so far, in bytes.
-func peak(t *testing.T) int {
+func peak(t testing.TB) int {
 	t.Helper()
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
