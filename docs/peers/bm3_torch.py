@@ -9,6 +9,7 @@ Rankings are full, over all items but the user's training items; the epoch with 
 
 Each step is what a careful user of PyTorch would write: fused Adam, the faster of the sparse formats for this matrix, a symmetric adjacency whose
 backward pass multiplies by itself rather than by its transpose, and only the batch's rows, each once, transformed, projected and normalised.
+With --threads 2 or more and other work on the machine, OMP_WAIT_POLICY=passive in the environment: threads that spin make a step ten times longer.
 """
 import argparse
 import json
