@@ -41,6 +41,9 @@ func Cost(k kernels.Kernel, out, in []kernels.Desc) (flops, bytes int64) {
 	case kernels.Adam:
 		return 12 * n, bytes
 	case kernels.RowAdam: // the batch's rows of three tables, read and written
+		if k.Dense { // all of them
+			return 12 * n, bytes
+		}
 		return 12 * int64(in[3].Elems()), bytes - tables(out, in) + 6*in[3].Bytes()
 	case kernels.RowAdagrad:
 		return 6 * int64(in[2].Elems()), bytes - tables(out, in) + 4*in[2].Bytes()

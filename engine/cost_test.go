@@ -23,6 +23,7 @@ func TestCost(t *testing.T) {
 		{kernels.LogSumExpGrad{}, []kernels.Desc{real(b, d), table, real(b), real(b)}, 6 * b * n * d, 4 * (2*b*d + 2*n*d + 2*b)},
 		{kernels.Adam{}, []kernels.Desc{table, table, table, table, real(3), scalar, scalar}, 12 * n * d, 28*n*d + 20},
 		{kernels.RowAdam{}, []kernels.Desc{table, table, table, real(b, d), ids(b), real(3), scalar, scalar}, 12 * b * d, 28*b*d + 4*b + 20},
+		{kernels.RowAdam{Dense: true}, []kernels.Desc{table, table, table, real(b, d), ids(b), real(3), scalar, scalar}, 12 * n * d, 24*n*d + 4*b*d + 4*b + 20},
 		{kernels.RowAdagrad{}, []kernels.Desc{table, table, real(b, d), ids(b), real(1), scalar, scalar}, 6 * b * d, 20*b*d + 4*b + 12},
 		{kernels.Gather{}, []kernels.Desc{table, ids(b)}, 0, 8*b*d + 4*b},
 		{kernels.Put{}, []kernels.Desc{table, real(b, d), ids(b)}, 0, 8*b*d + 4*b},

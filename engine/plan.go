@@ -14,7 +14,8 @@ const (
 	WithoutFactoring PlanOption = iota
 	WithoutFolding              // of constants
 	WithoutRowPruning
-	WithoutZeroRows // marked
+	WithoutZeroRows     // marked
+	WithoutRowGradients // Adam of a table's gradient by rows
 	WithoutMapFusion
 	WithoutOnePass // LogSumExp and its gradient apart
 	WithoutReuse   // every temporary in memory of its own
@@ -40,6 +41,9 @@ func makePlan(c *code, ports []inputPort, options []PlanOption) *Plan {
 		c.markZeroRows()
 	}
 	c.halveWhole()
+	if on(WithoutRowGradients) {
+		c.useRowGradients()
+	}
 	if on(WithoutMapFusion) {
 		c.fuseMaps()
 	}

@@ -11,6 +11,7 @@ import (
 )
 
 var rewrites = map[string]engine.PlanOption{
+	"row grads":  engine.WithoutRowGradients,
 	"factoring":  engine.WithoutFactoring,
 	"folding":    engine.WithoutFolding,
 	"map fusion": engine.WithoutMapFusion,

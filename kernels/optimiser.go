@@ -74,12 +74,22 @@ func (a Adam) Ref(out, in []Tensor64) {
 	}
 }
 
-// RowAdam is Adam on the rows of a large table that the batch touched; other rows and their moments stay ("lazy").
+// RowAdam is Adam with a gradient that is given by rows: rows_k of the table has G[k, :]. The others and their moments stay as they are ("lazy"), or,
+// where Dense, have a gradient of 0 and move as Adam moves them: it is Adam of the scattered gradient, to the bit, which is never stored.
 //
-// Inputs p, m, v [N, d], G [B, d] (SegmentSum), rows [B] (distinct, -1 behind), rates [3], scale, gate. Outputs p', m', v'.
-type RowAdam struct{ Adam }
+// Inputs p, m, v [N, d], G [B, d] (SegmentSum), rows [B] (distinct, increasing, -1 behind), rates [3], scale, gate. Outputs p', m', v'. Dense reads 12
+// and writes 12 bytes a parameter in float32, beside G.
+type RowAdam struct {
+	Adam
+	Dense bool
+}
 
-func (a RowAdam) Name() string { return "Row" + a.Adam.Name() }
+func (a RowAdam) Name() string {
+	if a.Dense {
+		return "Row" + a.Adam.Name() + "Dense"
+	}
+	return "Row" + a.Adam.Name()
+}
 
 func (a RowAdam) Infer(in []Desc) ([]Desc, error) { return inferRowOptimiser(a, in, 2, 3) }
 
@@ -104,11 +114,29 @@ func (a RowAdam) Ref(out, in []Tensor64) {
 		return
 	}
 	d := in[0].Desc.Dim[1]
-	for k, r := range in[4].I {
-		for j := 0; r >= 0 && j < d; j++ {
-			a.step(out, in, int(r)*d+j, in[3].F[k*d+j]*in[6].F[0], in[5].F)
+	for i, k := range rowPlaces(in[4].I, in[0].Desc.Dim[0]) {
+		for j := 0; j < d && (k >= 0 || a.Dense); j++ {
+			g := 0.0
+			if k >= 0 {
+				g = in[3].F[k*d+j]
+			}
+			a.step(out, in, i*d+j, g*in[6].F[0], in[5].F)
 		}
 	}
+}
+
+// rowPlaces is the place in rows of each of a table's n rows, -1 where it is not among them.
+func rowPlaces(rows []int32, n int) []int {
+	places := make([]int, n)
+	for i := range places {
+		places[i] = -1
+	}
+	for k, r := range rows {
+		if r >= 0 {
+			places[r] = k
+		}
+	}
+	return places
 }
 
 // SGD is stochastic gradient descent (torch.optim.SGD):

@@ -93,6 +93,10 @@ func TestRefByHand(t *testing.T) {
 			[]sums{{1 - .1*2*2/math.Sqrt(10)}, {2}, {10}}}, // g = 2, m = 1 + 1, v = 9 + 1
 		{kernels.Adam{B1: .5, B2: .75, Decay: .5, Decoupled: true}, []kernels.Tensor64{scalar(1), scalar(2), scalar(12), scalar(2), numbers(sums{.1, 2, 1}), scalar(1),
 			scalar(1)}, []sums{{.95 - .4/math.Sqrt(10)}, {2}, {10}}},
+		{kernels.RowAdam{Adam: kernels.Adam{B1: .5, B2: .75}}, []kernels.Tensor64{numbers(sums{1, 1}, 2, 1), numbers(sums{2, 2}, 2, 1), numbers(sums{12, 12}, 2, 1), numbers(sums{4, nan}, 2, 1),
+			index(1, -1), numbers(sums{.1, 2, 1}), scalar(.5), scalar(1)}, []sums{{1, 1 - .1*2*2/math.Sqrt(10)}, {2, 2}, {12, 10}}},
+		{kernels.RowAdam{Adam: kernels.Adam{B1: .5, B2: .75}, Dense: true}, []kernels.Tensor64{numbers(sums{1, 1}, 2, 1), numbers(sums{2, 2}, 2, 1), numbers(sums{12, 12}, 2, 1),
+			numbers(sums{4, nan}, 2, 1), index(1, -1), numbers(sums{.1, 2, 1}), scalar(.5), scalar(1)}, []sums{{1 - .1*2*1/math.Sqrt(9), 1 - .1*2*2/math.Sqrt(10)}, {1, 2}, {9, 10}}},
 		{kernels.SGD{Decay: .5}, []kernels.Tensor64{scalar(2), scalar(3), numbers(sums{.1}), scalar(1), scalar(1)}, []sums{{1.6}}},
 		{kernels.SGD{Momentum: .5}, []kernels.Tensor64{scalar(2), scalar(4), scalar(3), numbers(sums{.1}), scalar(1), scalar(1)}, []sums{{1.5}, {5}}},
 		{kernels.SGD{Momentum: .5, Nesterov: true}, []kernels.Tensor64{scalar(2), scalar(4), scalar(3), numbers(sums{.1}), scalar(1), scalar(1)}, []sums{{1.45}, {5}}},

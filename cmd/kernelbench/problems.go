@@ -118,6 +118,7 @@ func problems(w *workload, n dimensions) []problem {
 			return []tensor{r.normal(nodes, d), r.normal(batch, d), indices(rows)}
 		}),
 		rowOptimiser("RowAdam", kernels.RowAdam{Adam: kernels.Adam{B1: .9, B2: .999, Eps: 1e-8}}, 2),
+		rowOptimiser("RowAdam dense", kernels.RowAdam{Adam: kernels.Adam{B1: .9, B2: .999, Eps: 1e-8}, Dense: true}, 2),
 		rowOptimiser("RowAdagrad", kernels.RowAdagrad{Adagrad: kernels.Adagrad{Eps: 1e-10}}, 1),
 		onTable("NormaliseRows", kernels.NormaliseRows{Eps: 1e-12}, 1, 0),
 		{name: "NormaliseRowsGrad", size: graphSize, k: kernels.NormaliseRowsGrad{}, byRows: []int{0, 1, 2}, in: func(r draws) []tensor {

@@ -11,7 +11,9 @@
 // marked as read and written once (ldcs, stcs), so that they do not drive from the L2 cache the parameter, which the next step reads.
 // The outputs may lie on the inputs: a thread has read all of its elements before it writes any, and nothing here is __restrict__.
 //
-// The row optimisers do the same to the rows of a table [N, d] that a batch touched: G [B, d], rows [B] distinct, -1 for none.
+// The row optimisers do the same to the rows of a table [N, d] that a batch touched: G [B, d], rows [B] increasing, -1 behind. The dense ones do it to
+// all rows, with a gradient of 0 where there is none: 24 bytes a parameter. A thread finds its row by halving the list, which stays in the first-level
+// cache: eleven reads for 2,048 rows, of the same words in a warp.
 #include "kernel.h"
 
 struct AdamStep {
@@ -74,14 +76,19 @@ template <class Step, int n> __device__ __forceinline__ void each(const Step &st
   for (int k = 0; k < n; k++) s[k] = make_float4(x[k], y[k], z[k], w[k]);
 }
 
+// gradient is the Vector at g, which is read once; zeros where g is null.
+template <class Vector> __device__ __forceinline__ Vector gradient(const float *g) {
+  return g ? __ldcs(reinterpret_cast<const Vector *>(g)) : zero_of<Vector>();
+}
+
 // update does a step to one Vector: the parameter and the states at from, the new ones to.
 template <class Vector, class Step, int n>
-__device__ __forceinline__ void update(const Step &step, bool shut, const float *g, const float *const (&from)[n], float *const (&to)[n], int64_t at) {
+__device__ __forceinline__ void update(const Step &step, bool shut, Vector g, const float *const (&from)[n], float *const (&to)[n], int64_t at) {
   Vector s[n];
   s[0] = *reinterpret_cast<const Vector *>(from[0] + at);
 #pragma unroll
   for (int k = 1; k < n; k++) s[k] = __ldcs(reinterpret_cast<const Vector *>(from[k] + at));
-  if (!shut) each(step, __ldcs(reinterpret_cast<const Vector *>(g)), s);
+  if (!shut) each(step, g, s);
   *reinterpret_cast<Vector *>(to[0] + at) = s[0];
 #pragma unroll
   for (int k = 1; k < n; k++) __stcs(reinterpret_cast<Vector *>(to[k] + at), s[k]);
@@ -94,10 +101,10 @@ __device__ __forceinline__ void dense(int64_t elements, const Step &step, const 
   int64_t at = 4 * thread_index();
   bool shut = __ldg(gate) == 0.f;
   if (at + 4 <= elements) {
-    update<float4>(step, shut, g + at, from, to, at);
+    update(step, shut, gradient<float4>(shut ? nullptr : g + at), from, to, at);
     return;
   }
-  for (; at < elements; at++) update<float>(step, shut, g + at, from, to, at);
+  for (; at < elements; at++) update(step, shut, gradient<float>(shut ? nullptr : g + at), from, to, at);
 }
 
 KERNEL(256, adam, int64_t elements, float b1, float a1, float b2, float a2, float eps, float decay, int decoupled, const float *p, const float *m,
@@ -146,7 +153,7 @@ __device__ __forceinline__ void touched(int64_t vectors, int d, const Step &step
   const float *from[n];
 #pragma unroll
   for (int k = 0; k < n; k++) from[k] = table[k];
-  update<Vector>(step, false, g + at * size, from, table, ((int64_t)row * d + column) * size);
+  update(step, false, gradient<Vector>(g + at * size), from, table, ((int64_t)row * d + column) * size);
 }
 
 KERNEL(256, row_adam, int64_t vectors, int d, float b1, float a1, float b2, float a2, float eps, float decay, int decoupled, const float *g,
@@ -177,3 +184,49 @@ KERNEL(256, row_adagrad4, int64_t vectors, int d, float eps, float decay, const 
   touched<float4>(vectors, d, AdagradStep(eps, decay, rates, scale), gate, g, rows, table);
 }
 EXPORT_KERNEL(row_adagrad4)
+
+// place_of is where a row stands among increasing rows with -1 behind them; -1 for a row that is not there.
+__device__ __forceinline__ int place_of(int row, const int *rows, int batch) {
+  int from = 0, to = batch;
+  while (from < to) {
+    int middle = (from + to) / 2;
+    if ((unsigned)__ldg(rows + middle) < (unsigned)row)
+      from = middle + 1;
+    else
+      to = middle;
+  }
+  return from < batch && __ldg(rows + from) == row ? from : -1;
+}
+
+// by_rows does a step to all rows of a table, of which those of a batch have a gradient: a thread a Vector. vectors is their number in the table, d that
+// of a row.
+template <class Vector, class Step, int n>
+__device__ __forceinline__ void by_rows(int64_t vectors, int d, int batch, const Step &step, const float *gate, const float *g, const int *rows,
+                                        const float *const (&from)[n], float *const (&to)[n]) {
+  const int size = sizeof(Vector) / sizeof(float);
+  int64_t at = thread_index();
+  if (at >= vectors) return;
+  bool shut = __ldg(gate) == 0.f;
+  int64_t row = at / d;
+  int place = shut ? -1 : place_of(row, rows, batch);
+  update(step, shut, gradient<Vector>(place < 0 ? nullptr : g + (place * (int64_t)d + (at - row * d)) * size), from, to, at * size);
+}
+
+KERNEL(256, row_adam_dense, int64_t vectors, int d, int batch, float b1, float a1, float b2, float a2, float eps, float decay, int decoupled,
+       const float *p, const float *m, const float *v, const float *g, const int *rows, const float *rates, const float *scale, const float *gate,
+       float *p_out, float *m_out, float *v_out) {
+  STARTED();
+  const float *const from[] = {p, m, v};
+  float *const to[] = {p_out, m_out, v_out};
+  by_rows<float>(vectors, d, batch, AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale), gate, g, rows, from, to);
+}
+EXPORT_KERNEL(row_adam_dense)
+KERNEL(256, row_adam_dense4, int64_t vectors, int d, int batch, float b1, float a1, float b2, float a2, float eps, float decay, int decoupled,
+       const float *p, const float *m, const float *v, const float *g, const int *rows, const float *rates, const float *scale, const float *gate,
+       float *p_out, float *m_out, float *v_out) {
+  STARTED();
+  const float *const from[] = {p, m, v};
+  float *const to[] = {p_out, m_out, v_out};
+  by_rows<float4>(vectors, d, batch, AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale), gate, g, rows, from, to);
+}
+EXPORT_KERNEL(row_adam_dense4)

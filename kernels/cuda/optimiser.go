@@ -34,7 +34,22 @@ func adamCoefficients(k kernels.Adam) []any {
 
 func (c *call) adam(k kernels.Adam) { c.dense("adam", adamCoefficients(k)...) }
 
-func (c *call) rowAdam(k kernels.RowAdam) { c.rowwise("row_adam", adamCoefficients(k.Adam)...) }
+func (c *call) rowAdam(k kernels.RowAdam) {
+	if k.Dense {
+		c.byRows("row_adam_dense", adamCoefficients(k.Adam)...)
+		return
+	}
+	c.rowwise("row_adam", adamCoefficients(k.Adam)...)
+}
+
+// byRows launches an optimiser's step over every element, with a gradient by rows: the batch's size, the coefficients, then the operands.
+func (c *call) byRows(kernel string, coefficients ...any) {
+	args := append([]any{c.in[len(c.out)].Desc.Rows()}, coefficients...)
+	for _, t := range append(c.in[:len(c.in):len(c.in)], c.out...) {
+		args = append(args, t.At)
+	}
+	c.elements(kernel, c.in[0].Desc.Rows(), c.in[0].Desc.Cols(), args...)
+}
 
 func (c *call) sgd(k kernels.SGD) {
 	kernel := "sgd"

@@ -74,6 +74,7 @@ func (g *gen) rows(s step) (cases []Case) {
 		}
 		for i, gate := range []float64{1, 1, 0} {
 			id := g.distinct(n, b)
+			slices.Sort(id[:min(n, b)])
 			if i == 1 {
 				id = slices.Repeat([]int32{-1}, b)
 				id[0] = int32(n - 1)
@@ -110,7 +111,9 @@ func adamCases(g *gen) (cases []Case) {
 
 func rowAdamCases(g *gen) (cases []Case) {
 	for i, a := range adams()[1:3] { // AdamW without decay, Adam with
-		cases = append(cases, g.rows(step{kernels.RowAdam{Adam: a}, 2, adamRates(1e-3, 1+i*50)})...)
+		for _, dense := range []bool{false, true} {
+			cases = append(cases, g.rows(step{kernels.RowAdam{Adam: a, Dense: dense}, 2, adamRates(1e-3, 1+i*50)})...)
+		}
 	}
 	return cases
 }

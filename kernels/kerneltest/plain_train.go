@@ -74,7 +74,7 @@ func plainLogSumExpGrad(s kernels.Similarity, out, in []Tensor, lse, g []float32
 // plainOptimiser runs one step; false where k is none. Coefficients such as 1-B2 are formed in float64, then rounded, as torch.optim
 // does: 1 - float32(0.999) would be wrong by 5e-5.
 func plainOptimiser(k kernels.Kernel, out, in []Tensor) bool {
-	// dense visits every element, rows those of the listed rows: e is the element of the table, g that of the gradient.
+	// dense visits every element, rows those of the listed rows, and the others with a gradient of 0 if told so: e is the element of the table, g that of the gradient.
 	n := len(out)
 	keep := func() {
 		for i := range out {
@@ -90,12 +90,19 @@ func plainOptimiser(k kernels.Kernel, out, in []Tensor) bool {
 			}
 		}
 	}
-	rows := func(step func(e int, g, lr float32, rates []float32)) {
+	rows := func(step func(e int, g, lr float32, rates []float32), dense bool) {
 		keep()
 		d, scale, rates := in[0].Desc.Cols(), in[n+3].F32[0], in[n+2].F32
+		named := map[int]bool{}
 		for i, r := range in[n+1].I32 {
+			named[int(r)] = true
 			for j := 0; r >= 0 && in[n+4].F32[0] != 0 && j < d; j++ {
 				step(int(r)*d+j, in[n].F32[i*d+j]*scale, rates[0], rates)
+			}
+		}
+		for e := range in[0].F32 {
+			if dense && in[n+4].F32[0] != 0 && !named[e/d] {
+				step(e, 0, rates[0], rates)
 			}
 		}
 	}
@@ -125,11 +132,11 @@ func plainOptimiser(k kernels.Kernel, out, in []Tensor) bool {
 	case kernels.Adam:
 		dense(adam(k))
 	case kernels.RowAdam:
-		rows(adam(k.Adam))
+		rows(adam(k.Adam), k.Dense)
 	case kernels.Adagrad:
 		dense(adagrad(k))
 	case kernels.RowAdagrad:
-		rows(adagrad(k.Adagrad))
+		rows(adagrad(k.Adagrad), false)
 	case kernels.SGD:
 		dense(func(e int, g, lr float32, _ []float32) {
 			g += float32(float32(k.Decay) * in[0].F32[e])

@@ -55,6 +55,10 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		}}},
 		{"-1 put on row 0", "Put", refSet{before: func(_ kernels.Kernel, in []kernels.Tensor64) { clamp(in[2]) }}},
 		{"-1 trained as row 0", "RowAdam", refSet{before: func(_ kernels.Kernel, in []kernels.Tensor64) { clamp(in[4]) }}},
+		{"rows without a gradient stay", "RowAdam", refSet{ref: func(k kernels.Kernel, out, in []kernels.Tensor64, _ bool) bool {
+			kernels.RowAdam{Adam: k.(kernels.RowAdam).Adam}.Ref(out, in)
+			return true
+		}}},
 		{"ties by the higher index", "TopK", refSet{ref: func(k kernels.Kernel, out, in []kernels.Tensor64, _ bool) bool {
 			n := in[0].Desc.Cols()
 			turned := kernels.NewTensor64(in[0].Desc)
