@@ -87,10 +87,15 @@ func (b *Builder) State(name string, init Init, dims ...int) *op.Node {
 	return b.real(name, State, init, dims)
 }
 
+// moment is a State of an optimiser beside a parameter, zeros at first.
+func (b *Builder) moment(name string, d kernels.Desc) *op.Node {
+	return b.resident(name, State, d, func() []byte { return make([]byte, d.Bytes()) }) // without their float64 form
+}
+
 // Scratch is a State that is not saved: it can be computed again.
 func (b *Builder) Scratch(name string, dims ...int) *op.Node {
 	d := b.Float(dims...)
-	return b.resident(name, Scratch, d, func() []byte { return make([]byte, d.Bytes()) }) // zeros, without their float64 form
+	return b.resident(name, Scratch, d, func() []byte { return make([]byte, d.Bytes()) })
 }
 
 // Const is a real tensor of the data. Asked for again, it must hold the same data.
@@ -188,12 +193,19 @@ func (c clockFeed) Fill(t uint64, out []Slot) error {
 
 // Random draws a fresh tensor every step from a stream that the model names. One name, one stream: to draw it twice is an error.
 func (b *Builder) Random(stream string, dist kernels.Distribution, p float64, dims ...int) *op.Node {
-	if b.streams[stream] {
-		b.fail(fmt.Errorf("the random stream %q is drawn twice: give each use a name of its own", stream))
+	return op.Random(b.clock(), kernels.Random{Distribution: dist, P: p, Stream: b.stream(stream), Shape: b.Float(dims...)})
+}
+
+// clock is the run's seed and the step, by which random numbers are drawn.
+func (b *Builder) clock() *op.Node { return b.Feed(clockFeed{b.Store.Seed})[0] }
+
+// stream takes a random stream, which must be free.
+func (b *Builder) stream(name string) uint64 {
+	if b.streams[name] {
+		b.fail(fmt.Errorf("the random stream %q is drawn twice: give each use a name of its own", name))
 	}
-	b.streams[stream] = true
-	clock := b.Feed(clockFeed{b.Store.Seed})[0]
-	return op.Random(clock, kernels.Random{Distribution: dist, P: p, Stream: philox.Name(stream), Shape: b.Float(dims...)})
+	b.streams[name] = true
+	return philox.Name(name)
 }
 
 // Dropout zeroes a random share p of x and scales the rest by 1/(1-p).

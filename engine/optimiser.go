@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"nearfar/engine/op"
 	"nearfar/kernels"
@@ -35,7 +36,9 @@ func CosineDecay(warmup, total uint64, floor float64) Schedule {
 
 // Optimiser is a rule by which parameters follow their gradients.
 type Optimiser struct {
-	Kernel kernels.Kernel // kernels.Adam, SGD or Adagrad
+	// Kernel is kernels.Adam, SGD or Adagrad. Adam's Moments16 keeps half of what Adam keeps beside a parameter; each parameter has a stream of its own, by
+	// which its moments are rounded. In a Store in float64, which is for derivatives that are checked, moments stay in float64.
+	Kernel kernels.Kernel
 	LR     float64
 	Rate   Schedule // nil: constant
 	Clip   float64  // largest global norm of the gradient; 0: none
@@ -107,6 +110,10 @@ func (o Optimiser) prefix() string {
 	if o.Name != "" {
 		return o.Name
 	}
+	if a, ok := o.Kernel.(kernels.Adam); ok {
+		a.Moments16 = false // what they are kept in is no other rule
+		return a.Name()
+	}
 	return o.Kernel.Name()
 }
 
@@ -139,11 +146,20 @@ func Apply(b *Builder, cost *op.Node, params, grads []*op.Node, o Optimiser) []U
 	var updates []Update
 	for i, p := range params {
 		states := []*op.Node{p}
-		for _, s := range o.states() {
-			states = append(states, b.State(p.Name()+"/"+o.prefix()+"."+s, Zeros, op.Desc(p).Shape()...))
+		name := p.Name() + "/" + o.prefix() + "."
+		kernel, moments, in := o.Kernel, op.Desc(p), []*op.Node{grads[i]}
+		if a, adam := o.Kernel.(kernels.Adam); adam && a.Moments16 {
+			if a.Moments16 = b.Store.Float == kernels.Float32; a.Moments16 {
+				a.Stream = b.stream(name + "rounding")
+				moments, in = moments.As(kernels.BFloat16), append(in, b.clock())
+			}
+			kernel = a
 		}
-		in := append(append([]*op.Node{}, states...), grads[i], rates, scale, ok)
-		for k, next := range op.OptimiserStep(o.Kernel, in...) {
+		for _, s := range o.states() {
+			states = append(states, b.moment(name+s, moments))
+		}
+		in = slices.Concat(states, in, []*op.Node{rates, scale, ok})
+		for k, next := range op.OptimiserStep(kernel, in...) {
 			updates = append(updates, Update{states[k], next})
 		}
 	}

@@ -253,7 +253,7 @@ func (s *Store) Close() error {
 }
 
 // View reads bytes as elements of a type. The bytes must be aligned for it, as all memory that the engine allocates is.
-func View[T float32 | float64 | int32](b []byte) []T {
+func View[T float32 | float64 | int32 | uint16](b []byte) []T {
 	if len(b) == 0 {
 		return nil
 	}
@@ -262,7 +262,7 @@ func View[T float32 | float64 | int32](b []byte) []T {
 }
 
 // bytesOf is the reverse of View.
-func bytesOf[T float32 | float64 | int32](v []T) []byte {
+func bytesOf[T float32 | float64 | int32 | uint16](v []T) []byte {
 	if len(v) == 0 {
 		return nil
 	}
@@ -276,13 +276,26 @@ func widen(b []byte, d kernels.Desc) []float64 {
 		return View[float64](b)
 	case kernels.Int32:
 		return convert[int32, float64](View[int32](b))
+	case kernels.BFloat16:
+		w := make([]float64, d.Elems())
+		for i, v := range View[uint16](b) {
+			w[i] = float64(kernels.FromBFloat16(v))
+		}
+		return w
 	}
 	return convert[float32, float64](View[float32](b))
 }
 
 func narrow(v []float64, t kernels.DType) []byte {
-	if t == kernels.Float64 {
+	switch t {
+	case kernels.Float64:
 		return bytesOf(v)
+	case kernels.BFloat16:
+		w := make([]uint16, len(v))
+		for i, x := range v {
+			w[i] = kernels.ToBFloat16(float32(x))
+		}
+		return bytesOf(w)
 	}
 	return bytesOf(convert[float64, float32](v))
 }

@@ -13,20 +13,24 @@ const (
 	Float32 DType = iota
 	Float64
 	Int32
+	BFloat16 // the upper half of a float32, as which moments are stored; no kernel computes in it
 )
 
 // Size is the number of bytes of one element.
 func (t DType) Size() int {
-	if t == Float64 {
+	switch t {
+	case Float64:
 		return 8
+	case BFloat16:
+		return 2
 	}
 	return 4
 }
 
-// IsFloat tells real numbers from indices.
-func (t DType) IsFloat() bool { return t != Int32 }
+// IsFloat tells the numbers that kernels compute with from indices, and from what is only stored.
+func (t DType) IsFloat() bool { return t == Float32 || t == Float64 }
 
-func (t DType) String() string { return [...]string{"float32", "float64", "int32"}[t] }
+func (t DType) String() string { return [...]string{"float32", "float64", "int32", "bfloat16"}[t] }
 
 // MaxRank is the highest rank of a tensor.
 const MaxRank = 4

@@ -16,7 +16,7 @@ type Kernel interface {
 	Ref(out, in []Tensor64)
 }
 
-// Tensor64 is a tensor of the float64 references: F holds real numbers, I holds indices (Desc.Type Int32).
+// Tensor64 is a tensor of the float64 references: F holds real numbers, those of a BFloat16 too, I holds indices (Desc.Type Int32).
 type Tensor64 struct {
 	Desc Desc
 	F    []float64
@@ -26,7 +26,7 @@ type Tensor64 struct {
 // NewTensor64 allocates a zero tensor.
 func NewTensor64(d Desc) Tensor64 {
 	t := Tensor64{Desc: d}
-	if d.Type.IsFloat() {
+	if d.Type != Int32 {
 		t.F = make([]float64, d.Elems())
 	} else {
 		t.I = make([]int32, d.Elems())

@@ -1,6 +1,9 @@
 package kernels
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // The optimisers share their last three inputs:
 //
@@ -15,20 +18,50 @@ import "math"
 //	m' = B1 m + (1-B1) g;  v' = B2 v + (1-B2) g²
 //	p' = p - lr·c1·m' / (sqrt(v'·c2) + Eps)
 //
-// Inputs p, m, v, g of one shape, rates [3], scale, gate. Outputs p', m', v'. Reads 16 and writes 12 bytes a parameter in float32.
+// Inputs p, m, v, g of one shape, with Moments16 the clock (see Random), then rates [3], scale, gate. Outputs p', m', v'. Reads 16 and writes 12 bytes a
+// parameter in float32, with Moments16 12 and 8.
 type Adam struct {
 	B1, B2, Eps, Decay float64
 	Decoupled          bool
+	// Moments16 keeps m and v in bfloat16, beside p and g in float32. All is computed in float32, p' of m' and v' before they are rounded (RoundedMoments).
+	Moments16 bool
+	Stream    uint64 // philox.Name of the stream by which Moments16 rounds
 }
 
 func (a Adam) Name() string {
+	name := "Adam"
 	if a.Decoupled {
-		return "AdamW"
+		name = "AdamW"
 	}
-	return "Adam"
+	if a.Moments16 {
+		name += "Moments16"
+	}
+	return name
 }
 
-func (a Adam) Infer(in []Desc) ([]Desc, error) { return inferOptimiser(a, in, 2, 3) }
+func (a Adam) Infer(in []Desc) ([]Desc, error) {
+	plain, err := a.withoutClock(a, in, 4)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := inferOptimiser(a, plain, 2, 3); err != nil {
+		return nil, wrong(a, "p, m, v, g, the clock with moments in 16 bits, rates, scale, gate", in)
+	}
+	return in[:3:3], nil
+}
+
+// withoutClock is the inputs of kernel k, which is a or has it, as they would be without Moments16. The clock is input `at`.
+func (a Adam) withoutClock(k Kernel, in []Desc, at int) ([]Desc, error) {
+	if !a.Moments16 {
+		return in, nil
+	}
+	if len(in) <= at || in[0].Type != Float32 || in[1].Type != BFloat16 || in[2].Type != BFloat16 || in[at] != Of(Int32, 4) {
+		return nil, wrong(k, "p in float32, m and v in bfloat16, the gradient, the clock, int32[4]", in)
+	}
+	in = slices.Delete(slices.Clone(in), at, at+1)
+	in[1], in[2] = in[1].As(Float32), in[2].As(Float32)
+	return in, nil
+}
 
 // inferOptimiser checks p, `states` tensors like it, g, and the shared inputs.
 func inferOptimiser(k Kernel, in []Desc, states, rates int) ([]Desc, error) {
@@ -45,7 +78,7 @@ func inferOptimiser(k Kernel, in []Desc, states, rates int) ([]Desc, error) {
 }
 
 // step updates element i from gradient g.
-func (a Adam) step(out, in []Tensor64, i int, g float64, rates []float64) {
+func (a Adam) step(out, in []Tensor64, i int, g float64, rates []float64, round RoundedMoments) {
 	p, lr := in[0].F[i], rates[0]
 	if a.Decoupled {
 		p *= 1 - lr*a.Decay
@@ -55,7 +88,19 @@ func (a Adam) step(out, in []Tensor64, i int, g float64, rates []float64) {
 	m := a.B1*in[1].F[i] + (1-a.B1)*g
 	v := a.B2*in[2].F[i] + (1-a.B2)*g*g
 	out[0].F[i] = p - lr*rates[1]*m/(math.Sqrt(v*rates[2])+a.Eps)
+	if a.Moments16 {
+		m16, v16 := round.At(i, float32(m), float32(v))
+		m, v = float64(FromBFloat16(m16)), float64(FromBFloat16(v16))
+	}
 	out[1].F[i], out[2].F[i] = m, v
+}
+
+// takeClock takes the clock out of the inputs, where there is one.
+func (a Adam) takeClock(in []Tensor64, at int) ([]Tensor64, RoundedMoments) {
+	if !a.Moments16 {
+		return in, RoundedMoments{}
+	}
+	return slices.Delete(slices.Clone(in), at, at+1), a.Rounding(in[at].I)
 }
 
 func keep(out, in []Tensor64) {
@@ -65,20 +110,21 @@ func keep(out, in []Tensor64) {
 }
 
 func (a Adam) Ref(out, in []Tensor64) {
+	in, round := a.takeClock(in, 4)
 	keep(out, in)
 	if in[6].F[0] == 0 {
 		return
 	}
 	for i := range out[0].F {
-		a.step(out, in, i, in[3].F[i]*in[5].F[0], in[4].F)
+		a.step(out, in, i, in[3].F[i]*in[5].F[0], in[4].F, round)
 	}
 }
 
 // RowAdam is Adam with a gradient that is given by rows: rows_k of the table has G[k, :]. The others and their moments stay as they are ("lazy"), or,
 // where Dense, have a gradient of 0 and move as Adam moves them: it is Adam of the scattered gradient, to the bit, which is never stored.
 //
-// Inputs p, m, v [N, d], G [B, d] (SegmentSum), rows [B] (distinct, increasing, -1 behind), rates [3], scale, gate. Outputs p', m', v'. Dense reads 12
-// and writes 12 bytes a parameter in float32, beside G.
+// Inputs p, m, v [N, d], G [B, d] (SegmentSum), rows [B] (distinct, increasing, -1 behind), with Moments16 the clock, then rates [3], scale, gate. Outputs
+// p', m', v'. Dense reads 12 and writes 12 bytes a parameter in float32, beside G, with Moments16 8 and 8.
 type RowAdam struct {
 	Adam
 	Dense bool
@@ -91,7 +137,16 @@ func (a RowAdam) Name() string {
 	return "Row" + a.Adam.Name()
 }
 
-func (a RowAdam) Infer(in []Desc) ([]Desc, error) { return inferRowOptimiser(a, in, 2, 3) }
+func (a RowAdam) Infer(in []Desc) ([]Desc, error) {
+	plain, err := a.withoutClock(a, in, 5)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := inferRowOptimiser(a, plain, 2, 3); err != nil {
+		return nil, wrong(a, "p [N d], m, v, G [B d], rows [B], the clock with moments in 16 bits, rates, scale, gate", in)
+	}
+	return in[:3:3], nil
+}
 
 func inferRowOptimiser(k Kernel, in []Desc, states, rates int) ([]Desc, error) {
 	n := states + 1
@@ -109,6 +164,7 @@ func inferRowOptimiser(k Kernel, in []Desc, states, rates int) ([]Desc, error) {
 }
 
 func (a RowAdam) Ref(out, in []Tensor64) {
+	in, round := a.takeClock(in, 5)
 	keep(out, in)
 	if in[7].F[0] == 0 {
 		return
@@ -120,7 +176,7 @@ func (a RowAdam) Ref(out, in []Tensor64) {
 			if k >= 0 {
 				g = in[3].F[k*d+j]
 			}
-			a.step(out, in, i*d+j, g*in[6].F[0], in[5].F)
+			a.step(out, in, i*d+j, g*in[6].F[0], in[5].F, round)
 		}
 	}
 }

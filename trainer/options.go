@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nearfar/engine"
+	"nearfar/kernels"
 	"nearfar/models"
 	"nearfar/trainer/dataset"
 	"nearfar/trainer/evaluate"
@@ -57,6 +58,7 @@ type Training struct {
 	Epochs    int      `flag:"epochs" default:"1000" min:"0" help:"at most so many passes over the interactions" source:"LightGCN-PyTorch"`
 	LR        float64  `flag:"lr" default:"0.001" above:"0" help:"learning rate" source:"LightGCN-PyTorch, SELFRec, wujcan/SGL"`
 	Optimiser string   `flag:"optimiser" default:"adam" choices:"adam,adamw,adam-tf,sgd,adagrad" help:"update rule as torch.optim has it; adam-tf: with epsilon where TensorFlow puts it" source:"SELFRec; adam-tf: kuandeng/LightGCN, wujcan/SGL (TF)"`
+	Moments   string   `flag:"moments" default:"float32" choices:"float32,bf16" help:"what adam, adamw and adam-tf keep beside the parameters; bf16: in half the memory, rounded by chance, a step takes somewhat longer" source:"stochastic rounding: Gupta et al., ICML 2015"`
 	Decay     float64  `flag:"weight-decay" default:"0" min:"0" help:"decay of every parameter by the optimiser (adamw: decoupled)"`
 	Momentum  float64  `flag:"momentum" default:"0" min:"0" below:"1" help:"of sgd"`
 	Clip      float64  `flag:"clip" default:"0" min:"0" help:"largest global norm of the gradient; 0: none"`
@@ -105,7 +107,17 @@ func (o *Options) Check() error {
 			return fmt.Errorf("-modalities has %s twice", name)
 		}
 	}
-	return errors.Join(o.checkSplit(), o.Start.check(o), checkGPU(o.GPU, o.RequireGPU))
+	return errors.Join(o.checkMoments(), o.checkSplit(), o.Start.check(o), checkGPU(o.GPU, o.RequireGPU))
+}
+
+// moments16 is -moments for half the memory.
+const moments16 = "bf16"
+
+func (o *Options) checkMoments() error {
+	if o.Moments == moments16 && !strings.HasPrefix(o.Optimiser, "adam") {
+		return fmt.Errorf("-moments %s is for adam, adamw and adam-tf: leave it out with -optimiser %s", moments16, o.Optimiser)
+	}
+	return nil
 }
 
 // CheckModel finds options that the model has no use for.
@@ -157,6 +169,10 @@ func (o *Options) dataset() dataset.Options {
 // optimiser is the update rule that the options name.
 func (o *Options) optimiser() (engine.Optimiser, error) {
 	r, err := engine.NewOptimiser(o.Optimiser, o.LR, o.Decay, o.Momentum)
+	if adam, ok := r.Kernel.(kernels.Adam); ok {
+		adam.Moments16 = o.Moments == moments16
+		r.Kernel = adam
+	}
 	r.Clip = o.Clip
 	return r, err
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"go.uber.org/zap"
@@ -130,10 +131,54 @@ func TestHalfPrecision(t *testing.T) {
 	}
 }
 
+// Moments in 16 bits move a run as other random numbers do, and no further: Adam's step has the direction of what they are on the average.
+func TestMoments16(t *testing.T) {
+	run := func(model string, args ...string) (Result, int64) {
+		path := filepath.Join(t.TempDir(), "run")
+		res, err := newJob(t, model, path, append(args, "-epochs", "6", "-eval-every", "6")...).mustRun(t, context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res, size(t, filepath.Join(path, runfolder.LastCheckpoint))
+	}
+	for _, model := range []string{"lightgcn", "bprmf"} {
+		want, whole := run(model)
+		got, halved := run(model, "-moments", "bf16")
+		if w, g := want.Test["Recall@20"], got.Test["Recall@20"]; math.Abs(w-g) > .005 {
+			t.Errorf("%s: Recall@20 is %.4f with moments in 16 bits, %.4f in 32", model, g, w)
+		} else {
+			t.Logf("%s: Recall@20 %.4f, with moments in 16 bits %.4f; checkpoints of %d and %d bytes", model, w, g, whole, halved)
+		}
+		if 3*halved > 2*whole+1<<16 { // parameter and moments: 4 + 2 + 2 bytes of 4 + 4 + 4
+			t.Errorf("%s: a checkpoint has %d bytes with moments in 16 bits, %d in 32", model, halved, whole)
+		}
+	}
+}
+
+func size(t *testing.T, path string) int64 {
+	t.Helper()
+	s, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Size()
+}
+
+func TestMoments16AreAdams(t *testing.T) {
+	for _, optimiser := range []string{"sgd", "adagrad"} {
+		j := newJob(t, "lightgcn", "", "-moments", "bf16", "-optimiser", optimiser)
+		if err := j.Options.Check(); err == nil || !strings.Contains(err.Error(), "-moments bf16 is for adam") || !strings.Contains(err.Error(), optimiser) {
+			t.Errorf("%s: the error is %v", optimiser, err)
+		}
+	}
+}
+
 // A run that is interrupted at any step and resumed ends with the bits, and the selection, of one that was not.
 func TestResume(t *testing.T) {
-	for _, model := range []string{"sgl", "simgcl"} {
+	for _, model := range []string{"sgl", "simgcl", "simgcl -moments bf16"} {
 		t.Run(model, func(t *testing.T) {
+			model, args, _ := strings.Cut(model, " ")
+			newJob := func(t *testing.T, model, path string) Job { return newJob(t, model, path, strings.Fields(args)...) }
 			whole := filepath.Join(t.TempDir(), "whole")
 			want, err := newJob(t, model, whole).mustRun(t, context.Background())
 			if err != nil {

@@ -26,9 +26,12 @@ func newDraws(name string) draws {
 
 func blank(d kernels.Desc) tensor {
 	t := tensor{Desc: d}
-	if d.Type == kernels.Int32 {
+	switch d.Type {
+	case kernels.Int32:
 		t.I32 = make([]int32, d.Elems())
-	} else {
+	case kernels.BFloat16:
+		t.B16 = make([]uint16, d.Elems())
+	default:
 		t.F32 = make([]float32, d.Elems())
 	}
 	return t
@@ -112,8 +115,11 @@ func bytesOf(t tensor) []byte {
 		return nil
 	}
 	p := unsafe.Pointer(unsafe.SliceData(t.F32))
-	if t.I32 != nil {
+	switch {
+	case t.I32 != nil:
 		p = unsafe.Pointer(unsafe.SliceData(t.I32))
+	case t.B16 != nil:
+		p = unsafe.Pointer(unsafe.SliceData(t.B16))
 	}
 	return unsafe.Slice((*byte)(p), t.Desc.Bytes())
 }
@@ -121,11 +127,14 @@ func bytesOf(t tensor) []byte {
 // wide is a tensor for a reference.
 func wide(t tensor) kernels.Tensor64 {
 	w := kernels.Tensor64{Desc: t.Desc, I: t.I32}
-	if t.F32 != nil {
-		w.F = make([]float64, len(t.F32))
-		for i, v := range t.F32 {
-			w.F[i] = float64(v)
-		}
+	if t.I32 == nil {
+		w.F = make([]float64, t.Desc.Elems())
+	}
+	for i, v := range t.F32 {
+		w.F[i] = float64(v)
+	}
+	for i, v := range t.B16 {
+		w.F[i] = float64(kernels.FromBFloat16(v))
 	}
 	return w
 }

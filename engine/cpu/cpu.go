@@ -132,6 +132,8 @@ func (d *Device) Load(p *engine.Plan, b engine.Binding) (engine.Exec, error) {
 				t[i].F64 = engine.View[float64](m)
 			case kernels.Int32:
 				t[i].I32 = engine.View[int32](m)
+			case kernels.BFloat16:
+				t[i].B16 = engine.View[uint16](m)
 			}
 		}
 		return t, nil

@@ -107,6 +107,8 @@ func Desc(n *Node) kernels.Desc {
 		t = kernels.Float64
 	case tensor.Int32:
 		t = kernels.Int32
+	case tensor.Uint16:
+		t = kernels.BFloat16
 	}
 	return kernels.Of(t, n.Shape()...)
 }
@@ -161,8 +163,9 @@ func children(n *Node) []*Node {
 	return c
 }
 
+// dtype is the type by which Gorgonia knows ours. It has no bfloat16, and is never asked to compute in it.
 func dtype(t kernels.DType) tensor.Dtype {
-	return [...]tensor.Dtype{kernels.Float32: tensor.Float32, kernels.Float64: tensor.Float64, kernels.Int32: tensor.Int32}[t]
+	return [...]tensor.Dtype{kernels.Float32: tensor.Float32, kernels.Float64: tensor.Float64, kernels.Int32: tensor.Int32, kernels.BFloat16: tensor.Uint16}[t]
 }
 
 func gorgoniaType(d kernels.Desc) hm.Type {

@@ -274,6 +274,10 @@ func load(d kernels.Desc, m []byte) kernels.Tensor64 {
 		for i, v := range engine.View[float32](m) {
 			t.F[i] = float64(v)
 		}
+	case kernels.BFloat16:
+		for i, v := range engine.View[uint16](m) {
+			t.F[i] = float64(kernels.FromBFloat16(v))
+		}
 	}
 	return t
 }
@@ -289,6 +293,11 @@ func store(m []byte, t kernels.Tensor64) {
 		w := engine.View[float32](m)
 		for i, v := range t.F {
 			w[i] = float32(v)
+		}
+	case kernels.BFloat16:
+		w := engine.View[uint16](m)
+		for i, v := range t.F {
+			w[i] = kernels.ToBFloat16(float32(v))
 		}
 	}
 }

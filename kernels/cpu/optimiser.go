@@ -21,80 +21,73 @@ func sharedFrom[T float](in []tensor[T]) shared[T] { return shared[T]{in[0].F, i
 
 func (s shared[T]) shut() bool { return s.gate[0] == 0 }
 
-// dense runs a step over all elements: step gets the outputs, the inputs in the same order, and the gradient.
-func (c *call[T]) dense(states int, sh shared[T], step func(out, in [3][]T, g []T)) Work {
-	n := states + 1
-	return Work{cut(c.out[0].Elems(), 2+states).phase(func(lo, hi int) {
-		var out, in [3][]T
-		for k := range n {
-			out[k], in[k] = c.out[k].F[lo:hi], c.in[k].F[lo:hi]
-			if sh.shut() && !same(out[k], in[k]) {
-				copy(out[k], in[k])
-			}
+// An update takes elements of the parameter, from `at` on: of their state in from and the gradient g it makes the outputs.
+type update[T float] func(from []tensor[T], at int, g []T)
+
+// keep brings elements of the parameter and its state to outputs that are elsewhere.
+func (c *call[T]) keep(lo, hi int) {
+	for k, out := range c.out {
+		keepPart(out.F, c.in[k].F, lo, hi)
+		keepPart(out.B, c.in[k].B, lo, hi)
+	}
+}
+
+func keepPart[E any](out, in []E, lo, hi int) {
+	if out != nil && !same(out, in) {
+		copy(out[lo:hi], in[lo:hi])
+	}
+}
+
+// dense runs a step over all elements.
+func (c *call[T]) dense(sh shared[T], step update[T]) Work {
+	g := c.in[len(c.out)]
+	return Work{cut(g.Elems(), 1+len(c.out)).phase(func(lo, hi int) {
+		if sh.shut() {
+			c.keep(lo, hi)
+			return
 		}
-		if !sh.shut() {
-			step(out, in, c.in[n].F[lo:hi])
-		}
+		step(c.in, lo, g.F[lo:hi])
 	})}
 }
 
 // rowwise runs a step over the rows that the batch touched.
-func (c *call[T]) rowwise(states int, sh shared[T], step func(out, in [3][]T, g []T)) Work {
-	n := states + 1
+func (c *call[T]) rowwise(sh shared[T], step update[T]) Work {
 	var w Work
-	for k := range n {
-		w = append(w, carry(c.out[k].F, c.in[k].F, c.in[k].Elems())...)
+	for k, out := range c.out {
+		w = append(append(w, carry(out.F, c.in[k].F, len(out.F))...), carry(out.B, c.in[k].B, len(out.B))...)
 	}
+	n := len(c.out)
 	g, rows, d := c.in[n], c.in[n+1], c.in[n].Cols()
-	return append(w, cut(rows.Elems(), (2+states)*d).phase(func(lo, hi int) {
-		if sh.shut() {
-			return
-		}
-		var at [3][]T
-		for i := lo; i < hi && rows.I[i] >= 0; i++ {
-			for k := range n {
-				at[k] = row(c.out[k].F, int(rows.I[i]), d)
-			}
-			step(at, at, row(g.F, i, d))
+	return append(w, cut(rows.Elems(), (1+n)*d).phase(func(lo, hi int) {
+		for i := lo; i < hi && rows.I[i] >= 0 && !sh.shut(); i++ {
+			step(c.out, int(rows.I[i])*d, row(g.F, i, d))
 		}
 	}))
 }
 
 // byRows runs a step over all elements, with a gradient of 0 outside of the rows that the batch touched. Those zeros are read from the first-level cache.
-func (c *call[T]) byRows(states int, sh shared[T], step func(out, in [3][]T, g []T)) Work {
-	n := states + 1
+func (c *call[T]) byRows(sh shared[T], step update[T]) Work {
+	n := len(c.out)
 	g, rows, d := c.in[n], c.in[n+1], c.in[n].Cols()
 	zeros := make([]T, 1024)
-	return Work{cut(c.out[0].Rows(), (2+states)*d).phase(func(lo, hi int) {
-		var out, in [3][]T
-		for k := range n {
-			out[k], in[k] = c.out[k].F[lo*d:hi*d], c.in[k].F[lo*d:hi*d]
-			if sh.shut() && !same(out[k], in[k]) {
-				copy(out[k], in[k])
-			}
-		}
+	return Work{cut(c.out[0].Rows(), (1+n)*d).phase(func(lo, hi int) {
 		if sh.shut() {
+			c.keep(lo*d, hi*d)
 			return
 		}
-		next := func(g []T) { // steps over the next elements
-			step(out, in, g)
-			for k := range n {
-				out[k], in[k] = out[k][len(g):], in[k][len(g):]
-			}
-		}
-		idle := func(elements int) {
-			for ; elements > 0; elements -= min(elements, len(zeros)) {
-				next(zeros[:min(elements, len(zeros))])
+		idle := func(at, end int) {
+			for ; at < end; at += len(zeros) {
+				step(c.in, at, zeros[:min(end-at, len(zeros))])
 			}
 		}
 		at := lo
 		for i := firstRow(rows.I, lo); i < len(rows.I) && rows.I[i] >= 0 && int(rows.I[i]) < hi; i++ {
 			r := int(rows.I[i])
-			idle((r - at) * d)
-			next(row(g.F, i, d))
+			idle(at*d, r*d)
+			step(c.in, r*d, row(g.F, i, d))
 			at = r + 1
 		}
-		idle((hi - at) * d)
+		idle(at*d, hi*d)
 	})}
 }
 
@@ -103,51 +96,74 @@ func firstRow(rows []int32, lo int) int {
 	return sort.Search(len(rows), func(i int) bool { return rows[i] < 0 || int(rows[i]) >= lo })
 }
 
+// whole is the step of a formula over tensors that are all in the precision of the parameter.
+func (c *call[T]) whole(formula func(out, in [3][]T, g []T)) update[T] {
+	return func(from []tensor[T], at int, g []T) {
+		var out, in [3][]T
+		for k := range c.out {
+			out[k], in[k] = c.out[k].F[at:at+len(g)], from[k].F[at:at+len(g)]
+		}
+		formula(out, in, g)
+	}
+}
+
 func (c *call[T]) adam(k kernels.Adam) Work {
-	sh := sharedFrom(c.in[4:])
-	return c.dense(2, sh, adamStep(c.set, k, sh))
+	sh, step := c.adamStep(k)
+	return c.dense(sh, step)
 }
 
 func (c *call[T]) rowAdam(k kernels.RowAdam) Work {
-	sh := sharedFrom(c.in[5:])
-	step := adamStep(c.set, k.Adam, sh)
+	sh, step := c.adamStep(k.Adam)
 	if k.Dense {
-		return c.byRows(2, sh, step)
+		return c.byRows(sh, step)
 	}
-	return c.rowwise(2, sh, step)
+	return c.rowwise(sh, step)
 }
 
-// adamStep is kernels.Adam's formula.
-func adamStep[T float](set Set, k kernels.Adam, sh shared[T]) func(out, in [3][]T, g []T) {
-	return func(out, in [3][]T, g []T) {
-		lr, c1, c2 := float64(sh.rates[0]), float64(sh.rates[1]), T(sh.rates[2])
-		decay, shrink := T(k.Decay), T(1)
-		if k.Decoupled {
-			decay, shrink = 0, T(1-lr*k.Decay)
-		}
-		scale, step, eps := sh.scale[0], T(lr*c1), T(k.Eps)
-		b1, a1, b2, a2 := T(k.B1), T(1-k.B1), T(k.B2), T(1-k.B2)
-		if vectors[T](set) {
-			adamAll(out, in, g, &[10]float32{float32(scale), float32(decay), float32(b1), float32(a1), float32(b2), float32(a2), float32(c2), float32(eps),
-				float32(step), float32(shrink)})
-			return
-		}
-		p, m, v := in[0][:len(g)], in[1][:len(g)], in[2][:len(g)]
-		pOut, mOut, vOut := out[0][:len(g)], out[1][:len(g)], out[2][:len(g)]
-		for i, gi := range g {
-			gi = gi*scale + decay*p[i]
-			mi := b1*m[i] + a1*gi
-			vi := b2*v[i] + a2*gi*gi
-			mOut[i], vOut[i] = mi, vi
-			pOut[i] = p[i]*shrink - step*mi/(sqrt(vi*c2)+eps)
-		}
+func (c *call[T]) adamStep(k kernels.Adam) (shared[T], update[T]) {
+	last := len(c.in) - 3
+	f := adam[T]{k, sharedFrom(c.in[last:]), c.set}
+	if k.Moments16 {
+		return f.shared, c.rounded(f, c.in[last-1])
+	}
+	return f.shared, c.whole(f.do)
+}
+
+// adam is kernels.Adam's formula.
+type adam[T float] struct {
+	kernels.Adam
+	shared[T]
+	set Set
+}
+
+func (k adam[T]) do(out, in [3][]T, g []T) {
+	lr, c1, c2 := float64(k.rates[0]), float64(k.rates[1]), T(k.rates[2])
+	decay, shrink := T(k.Decay), T(1)
+	if k.Decoupled {
+		decay, shrink = 0, T(1-lr*k.Decay)
+	}
+	scale, step, eps := k.scale[0], T(lr*c1), T(k.Eps)
+	b1, a1, b2, a2 := T(k.B1), T(1-k.B1), T(k.B2), T(1-k.B2)
+	if vectors[T](k.set) {
+		adamAll(out, in, g, &[10]float32{float32(scale), float32(decay), float32(b1), float32(a1), float32(b2), float32(a2), float32(c2), float32(eps),
+			float32(step), float32(shrink)})
+		return
+	}
+	p, m, v := in[0][:len(g)], in[1][:len(g)], in[2][:len(g)]
+	pOut, mOut, vOut := out[0][:len(g)], out[1][:len(g)], out[2][:len(g)]
+	for i, gi := range g {
+		gi = gi*scale + decay*p[i]
+		mi := b1*m[i] + a1*gi
+		vi := b2*v[i] + a2*gi*gi
+		mOut[i], vOut[i] = mi, vi
+		pOut[i] = p[i]*shrink - step*mi/(sqrt(vi*c2)+eps)
 	}
 }
 
 func (c *call[T]) sgd(k kernels.SGD) Work {
 	states := k.States()
 	sh := sharedFrom(c.in[states+2:])
-	return c.dense(states, sh, func(out, in [3][]T, g []T) {
+	return c.dense(sh, c.whole(func(out, in [3][]T, g []T) {
 		lr, scale, decay, momentum := sh.rates[0], sh.scale[0], T(k.Decay), T(k.Momentum)
 		if vectors[T](c.set) {
 			sgdAll(k, out, in, g, float32(scale), float32(lr))
@@ -170,17 +186,17 @@ func (c *call[T]) sgd(k kernels.SGD) Work {
 			}
 			pOut[i] = p[i] - lr*bi
 		}
-	})
+	}))
 }
 
 func (c *call[T]) adagrad(k kernels.Adagrad) Work {
 	sh := sharedFrom(c.in[3:])
-	return c.dense(1, sh, adagradStep(c.set, k, sh))
+	return c.dense(sh, c.whole(adagradStep(c.set, k, sh)))
 }
 
 func (c *call[T]) rowAdagrad(k kernels.RowAdagrad) Work {
 	sh := sharedFrom(c.in[4:])
-	return c.rowwise(1, sh, adagradStep(c.set, k.Adagrad, sh))
+	return c.rowwise(sh, c.whole(adagradStep(c.set, k.Adagrad, sh)))
 }
 
 // adagradStep is kernels.Adagrad's formula.

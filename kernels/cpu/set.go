@@ -19,6 +19,7 @@ type Tensor struct {
 	F32  []float32
 	F64  []float64
 	I32  []int32
+	B16  []uint16 // bfloat16
 }
 
 // Set is a choice of inner loops. It is a plain value; two sets can be used side by side.
@@ -84,7 +85,7 @@ func (s Set) Scratch(k kernels.Kernel, out, in []kernels.Desc) int64 {
 // ScatterAdd with Onto (the base) or an optimiser (the parameter and its state). Put and the row optimisers then touch only their rows.
 func (s Set) Bind(k kernels.Kernel, out, in []Tensor, scratch []byte) (Work, error) {
 	for _, t := range slices.Concat(out, in) {
-		if have := len(t.F32) + len(t.F64) + len(t.I32); have != t.Desc.Elems() {
+		if have := len(t.F32) + len(t.F64) + len(t.I32) + len(t.B16); have != t.Desc.Elems() {
 			return nil, fmt.Errorf("cpu: %s: a tensor %v comes with memory for %d elements", k.Name(), t.Desc, have)
 		}
 	}

@@ -17,11 +17,14 @@ func (c *call[T]) fill(k kernels.Fill) Work {
 func (c *call[T]) reshape() Work {
 	out, in := c.out[0], c.in[0]
 	return Work{cut(out.Elems(), 1).phase(func(lo, hi int) {
-		if out.Type == kernels.Int32 {
+		switch out.Type {
+		case kernels.Int32:
 			copy(out.I[lo:hi], in.I[lo:hi])
-			return
+		case kernels.BFloat16:
+			copy(out.B[lo:hi], in.B[lo:hi])
+		default:
+			copy(out.F[lo:hi], in.F[lo:hi])
 		}
-		copy(out.F[lo:hi], in.F[lo:hi])
 	})}
 }
 

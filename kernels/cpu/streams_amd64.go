@@ -144,3 +144,11 @@ func philoxRows(set Set, y *float32, rows, groups, rowBytes int, keys *[20]uint3
 		philoxAVX2(y, rows, groups, rowBytes, keys, counter)
 	}
 }
+
+func widenAVX[T float](y []T, b []uint16) int { return 0 }
+
+func roundingWordsAVX(set Set, words *[roundedBlock]uint32, r kernels.RoundedMoments, block uint64, blocks int) bool {
+	return false
+}
+
+func roundMomentsAVX[T float](m16, v16 []uint16, m, v []T, words []uint32) int { return 0 }

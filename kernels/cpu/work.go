@@ -41,11 +41,12 @@ func once(f func()) Phase { return Phase{1, func(int) { f() }} }
 
 type float interface{ float32 | float64 }
 
-// tensor is a Tensor of which the element type is known: F holds real numbers, I holds indices.
+// tensor is a Tensor of which the element type is known: F holds real numbers, I holds indices, B bfloat16.
 type tensor[T float] struct {
 	kernels.Desc
 	F []T
 	I []int32
+	B []uint16
 }
 
 // call is one binding: what a family sees. Families must read operands only when they run, since an outline has none.
@@ -58,7 +59,7 @@ type call[T float] struct {
 func views[T float](ts []Tensor) []tensor[T] {
 	vs := make([]tensor[T], len(ts))
 	for i, t := range ts {
-		vs[i] = tensor[T]{Desc: t.Desc, I: slices.Clip(t.I32)} // no slice of an operand reaches what lies behind it
+		vs[i] = tensor[T]{Desc: t.Desc, I: slices.Clip(t.I32), B: slices.Clip(t.B16)} // no slice of an operand reaches what lies behind it
 		switch f := any(&vs[i].F).(type) {
 		case *[]float32:
 			*f = slices.Clip(t.F32)
@@ -70,10 +71,10 @@ func views[T float](ts []Tensor) []tensor[T] {
 }
 
 // same tells an output that lies on its input.
-func same[T float](a, b []T) bool { return len(a) > 0 && len(b) > 0 && &a[0] == &b[0] }
+func same[E any](a, b []E) bool { return len(a) > 0 && len(b) > 0 && &a[0] == &b[0] }
 
 // carry is the phases that bring an input's content to the output that replaces parts of it; none if they are the same memory.
-func carry[T float](out, in []T, n int) Work {
+func carry[E any](out, in []E, n int) Work {
 	if same(out, in) {
 		return nil
 	}

@@ -32,9 +32,19 @@ func adamCoefficients(k kernels.Adam) []any {
 	return []any{k.B1, 1 - k.B1, k.B2, 1 - k.B2, k.Eps, k.Decay, k.Decoupled}
 }
 
-func (c *call) adam(k kernels.Adam) { c.dense("adam", adamCoefficients(k)...) }
+func (c *call) adam(k kernels.Adam) {
+	if k.Moments16 {
+		c.decline()
+		return
+	}
+	c.dense("adam", adamCoefficients(k)...)
+}
 
 func (c *call) rowAdam(k kernels.RowAdam) {
+	if k.Moments16 {
+		c.decline()
+		return
+	}
 	if k.Dense {
 		c.byRows("row_adam_dense", adamCoefficients(k.Adam)...)
 		return

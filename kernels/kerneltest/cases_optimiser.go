@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"nearfar/kernels"
+	"nearfar/kernels/philox"
 )
 
 // step is what all optimisers are tried on: a parameter, its state, a gradient, and a closed gate over a gradient of NaN.
@@ -12,6 +13,7 @@ type step struct {
 	k      kernels.Kernel
 	states int
 	rates  kernels.Tensor64
+	clock  []kernels.Tensor64 // one, where moments are rounded by it
 }
 
 // adamRates are the rates of Adam's step t.
@@ -28,9 +30,20 @@ func (g *gen) state(s step, sigma float64, shape []int) (in []kernels.Tensor64) 
 				state.F[j] = v * v
 			}
 		}
+		if len(s.clock) > 0 {
+			state = bfloat16(state)
+		}
 		in = append(in, state)
 	}
 	return in
+}
+
+func bfloat16(t kernels.Tensor64) kernels.Tensor64 {
+	t.Desc = t.Desc.As(kernels.BFloat16)
+	for i, v := range t.F {
+		t.F[i] = float64(kernels.FromBFloat16(kernels.ToBFloat16(float32(v))))
+	}
+	return t
 }
 
 // inPlace overwrites the parameter and its state.
@@ -53,7 +66,7 @@ func (g *gen) dense(s step) (cases []Case) {
 			if bad {
 				grad = with(grad, nan, len(grad.F)-1)
 			}
-			cases = append(cases, Case{K: s.k, In: append(g.state(s, sigma, shape), grad, s.rates, scalar(scale), scalar(gate)), InPlace: s.inPlace(),
+			cases = append(cases, Case{K: s.k, In: slices.Concat(g.state(s, sigma, shape), []kernels.Tensor64{grad}, s.clock, []kernels.Tensor64{s.rates, scalar(scale), scalar(gate)}), InPlace: s.inPlace(),
 				Exact: gate == 0})
 		}
 		add(1, 1, 1, 1, false)
@@ -86,7 +99,7 @@ func (g *gen) rows(s step) (cases []Case) {
 			case id[b-1] < 0:
 				grad = withRow(grad, b-1, nan) // behind the distinct rows: never read
 			}
-			cases = append(cases, Case{K: s.k, In: append(g.state(s, .01, table), grad, ints(id...), s.rates, scalar(.7), scalar(gate)),
+			cases = append(cases, Case{K: s.k, In: slices.Concat(g.state(s, .01, table), []kernels.Tensor64{grad, ints(id...)}, s.clock, []kernels.Tensor64{s.rates, scalar(.7), scalar(gate)}),
 				InPlace: s.inPlace(), Exact: gate == 0})
 		}
 	})
@@ -104,15 +117,25 @@ func adams() (steps []kernels.Adam) {
 
 func adamCases(g *gen) (cases []Case) {
 	for i, a := range adams() {
-		cases = append(cases, g.dense(step{a, 2, adamRates(1e-3, 1+i*50)})...)
+		cases = append(cases, g.dense(step{k: a, states: 2, rates: adamRates(1e-3, 1+i*50)})...)
 	}
+	cases = append(cases, g.dense(step{moments16(adams()[3]), 2, adamRates(1e-3, 7), clock16})...)
 	return cases
 }
+
+// moments16 is a with moments in 16 bits, which clock16 rounds.
+func moments16(a kernels.Adam) kernels.Adam {
+	a.Moments16, a.Stream = true, philox.Name("moments")
+	return a
+}
+
+var clock16 = []kernels.Tensor64{ints(7, 1<<30, -2, 1)}
 
 func rowAdamCases(g *gen) (cases []Case) {
 	for i, a := range adams()[1:3] { // AdamW without decay, Adam with
 		for _, dense := range []bool{false, true} {
-			cases = append(cases, g.rows(step{kernels.RowAdam{Adam: a, Dense: dense}, 2, adamRates(1e-3, 1+i*50)})...)
+			cases = append(cases, g.rows(step{k: kernels.RowAdam{Adam: a, Dense: dense}, states: 2, rates: adamRates(1e-3, 1+i*50)})...)
+			cases = append(cases, g.rows(step{kernels.RowAdam{Adam: moments16(a), Dense: dense}, 2, adamRates(1e-3, 1+i*50), clock16})...)
 		}
 	}
 	return cases
@@ -120,21 +143,21 @@ func rowAdamCases(g *gen) (cases []Case) {
 
 func sgdCases(g *gen) (cases []Case) {
 	for _, k := range []kernels.SGD{{}, {Decay: .01}, {Momentum: .9}, {Momentum: .9, Decay: .01}, {Momentum: .9, Nesterov: true}, {Nesterov: true}} {
-		cases = append(cases, g.dense(step{k, k.States(), vector(.1)})...)
+		cases = append(cases, g.dense(step{k: k, states: k.States(), rates: vector(.1)})...)
 	}
 	return cases
 }
 
 func adagradCases(g *gen) (cases []Case) {
 	for _, k := range []kernels.Adagrad{{Eps: 1e-10}, {Eps: 1e-8, Decay: .01}} {
-		cases = append(cases, g.dense(step{k, 1, vector(.1)})...)
+		cases = append(cases, g.dense(step{k: k, states: 1, rates: vector(.1)})...)
 	}
 	return cases
 }
 
 func rowAdagradCases(g *gen) (cases []Case) {
 	for _, k := range []kernels.Adagrad{{Eps: 1e-10}, {Eps: 1e-8, Decay: .01}} {
-		cases = append(cases, g.rows(step{kernels.RowAdagrad{Adagrad: k}, 1, vector(.1, 5)})...)
+		cases = append(cases, g.rows(step{k: kernels.RowAdagrad{Adagrad: k}, states: 1, rates: vector(.1, 5)})...)
 	}
 	return cases
 }

@@ -81,6 +81,9 @@ func (c *checker) check(one Case, t kernels.DType) {
 		c.failures++
 		c.tb.Errorf("%v %v: %s", t, one, fmt.Sprintf(format, args...))
 	}
+	if t == kernels.Float64 && slices.ContainsFunc(one.In, func(x kernels.Tensor64) bool { return x.Desc.Type == kernels.BFloat16 }) {
+		return // stored beside float32 only
+	}
 	p := problem{k: typed(one.K, t), in: as(one.In, t), shift: c.index}
 	out, err := p.k.Infer(descs(p.in))
 	if err != nil {

@@ -34,6 +34,7 @@ type Tensor struct {
 	F32  []float32
 	F64  []float64
 	I32  []int32
+	B16  []uint16 // bfloat16
 }
 
 // TB is the part of testing.TB that the suite needs; a test of the suite itself records instead of failing.

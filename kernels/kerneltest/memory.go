@@ -12,6 +12,7 @@ const (
 	poison64  = 0x7ff80000deadbeef
 	poison32  = 0x7fc0beef
 	poisonInt = 0x5eadbeef
+	poison16  = 0x7fef // a NaN
 )
 
 // guarded is a tensor with a guard band on both sides.
@@ -29,6 +30,9 @@ func guard(d kernels.Desc, shift int) guarded {
 	case kernels.Float64:
 		g.whole.F64 = make([]float64, w.Elems())
 		g.view.F64 = g.whole.F64[band : band+n : band+n]
+	case kernels.BFloat16:
+		g.whole.B16 = make([]uint16, w.Elems())
+		g.view.B16 = g.whole.B16[band : band+n : band+n]
 	default:
 		g.whole.I32 = make([]int32, w.Elems())
 		g.view.I32 = g.whole.I32[band : band+n : band+n]
@@ -47,14 +51,20 @@ func poison(t Tensor) {
 	for i := range t.I32 {
 		t.I32[i] = poisonInt
 	}
+	for i := range t.B16 {
+		t.B16[i] = poison16
+	}
 }
 
-func zero(t Tensor) { clear(t.F32); clear(t.F64); clear(t.I32) }
+func zero(t Tensor) { clear(t.F32); clear(t.F64); clear(t.I32); clear(t.B16) }
 
 // write stores the values of a reference tensor, rounded to t's type.
 func write(t Tensor, v kernels.Tensor64) {
 	for i := range t.F32 {
 		t.F32[i] = float32(v.F[i])
+	}
+	for i := range t.B16 {
+		t.B16[i] = kernels.ToBFloat16(float32(v.F[i]))
 	}
 	copy(t.F64, v.F)
 	copy(t.I32, v.I)
@@ -62,8 +72,11 @@ func write(t Tensor, v kernels.Tensor64) {
 
 // at reads a real element in float64.
 func (t Tensor) at(i int) float64 {
-	if t.F64 != nil {
+	switch {
+	case t.F64 != nil:
 		return t.F64[i]
+	case t.B16 != nil:
+		return float64(kernels.FromBFloat16(t.B16[i]))
 	}
 	return float64(t.F32[i])
 }
@@ -75,12 +88,14 @@ func (t Tensor) bit(i int) uint64 {
 		return uint64(math.Float32bits(t.F32[i]))
 	case t.F64 != nil:
 		return math.Float64bits(t.F64[i])
+	case t.B16 != nil:
+		return uint64(t.B16[i])
 	}
 	return uint64(uint32(t.I32[i]))
 }
 
 func clone(t Tensor) Tensor {
-	return Tensor{t.Desc, slices.Clone(t.F32), slices.Clone(t.F64), slices.Clone(t.I32)}
+	return Tensor{t.Desc, slices.Clone(t.F32), slices.Clone(t.F64), slices.Clone(t.I32), slices.Clone(t.B16)}
 }
 
 // poisoned tells whether the bits are those of an element that was never written.
@@ -90,13 +105,15 @@ func poisoned(t kernels.DType, b uint64) bool {
 		return b == poison32
 	case kernels.Float64:
 		return b == poison64
+	case kernels.BFloat16:
+		return b == poison16
 	}
 	return b == poisonInt
 }
 
 // differ is the first index at which two results differ, -1 if none does. All NaNs are one value: IEEE 754 leaves their payload open.
 func differ(a, b Tensor) int {
-	real := a.Desc.Type.IsFloat()
+	real := a.Desc.Type != kernels.Int32
 	for i := range a.Desc.Elems() {
 		if a.bit(i) != b.bit(i) && !(real && math.IsNaN(a.at(i)) && math.IsNaN(b.at(i))) {
 			return i
@@ -117,5 +134,5 @@ func touched(t, before Tensor) bool {
 			return true
 		}
 	}
-	return !slices.Equal(t.I32, before.I32)
+	return !slices.Equal(t.I32, before.I32) || !slices.Equal(t.B16, before.B16)
 }

@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"math"
+	"slices"
 
 	"nearfar/kernels"
 )
@@ -71,9 +72,30 @@ func plainLogSumExpGrad(s kernels.Similarity, out, in []Tensor, lse, g []float32
 	}
 }
 
+// wideMoments are the operands of Adam with moments in float32 instead of bfloat16, and without the clock, which is input `at`.
+func wideMoments(a kernels.Adam, out, in []Tensor, at int) (wideOut, wideIn []Tensor) {
+	if !a.Moments16 {
+		return out, in
+	}
+	out, in = slices.Clone(out), slices.Delete(slices.Clone(in), at, at+1)
+	for i := 1; i < 3; i++ {
+		in[i].F32, out[i].F32 = make([]float32, len(in[i].B16)), make([]float32, len(in[i].B16))
+		for e, v := range in[i].B16 {
+			in[i].F32[e] = kernels.FromBFloat16(v)
+		}
+	}
+	return out, in
+}
+
 // plainOptimiser runs one step; false where k is none. Coefficients such as 1-B2 are formed in float64, then rounded, as torch.optim
 // does: 1 - float32(0.999) would be wrong by 5e-5.
 func plainOptimiser(k kernels.Kernel, out, in []Tensor) bool {
+	switch k := k.(type) {
+	case kernels.Adam:
+		out, in = wideMoments(k, out, in, 4)
+	case kernels.RowAdam:
+		out, in = wideMoments(k.Adam, out, in, 5)
+	}
 	// dense visits every element, rows those of the listed rows, and the others with a gradient of 0 if told so: e is the element of the table, g that of the gradient.
 	n := len(out)
 	keep := func() {

@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -58,6 +59,20 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		{"rows without a gradient stay", "RowAdam", refSet{ref: func(k kernels.Kernel, out, in []kernels.Tensor64, _ bool) bool {
 			kernels.RowAdam{Adam: k.(kernels.RowAdam).Adam}.Ref(out, in)
 			return true
+		}}},
+		{"moments to the nearest", "Adam", refSet{ref: func(k kernels.Kernel, out, in []kernels.Tensor64, _ bool) bool {
+			a := k.(kernels.Adam)
+			if !a.Moments16 {
+				return false
+			}
+			a.Moments16 = false
+			a.Ref(out, slices.Delete(slices.Clone(in), 4, 5))
+			return true // and write rounds
+		}}},
+		{"moments by other words", "RowAdam", refSet{before: func(k kernels.Kernel, in []kernels.Tensor64) {
+			if k.(kernels.RowAdam).Moments16 {
+				in[5].I[2]++
+			}
 		}}},
 		{"ties by the higher index", "TopK", refSet{ref: func(k kernels.Kernel, out, in []kernels.Tensor64, _ bool) bool {
 			n := in[0].Desc.Cols()

@@ -26,10 +26,10 @@ func (s refSet) Bind(k kernels.Kernel, out, in []Tensor, threads int) (func() er
 		wide := make([]kernels.Tensor64, len(in))
 		for i, t := range in {
 			wide[i] = kernels.Tensor64{Desc: t.Desc, F: slices.Clone(t.F64), I: slices.Clone(t.I32)}
-			if t.F32 != nil {
-				wide[i].F = make([]float64, len(t.F32))
-				for j, v := range t.F32 {
-					wide[i].F[j] = float64(v)
+			if t.F32 != nil || t.B16 != nil {
+				wide[i].F = make([]float64, t.Desc.Elems())
+				for j := range wide[i].F {
+					wide[i].F[j] = t.at(j)
 				}
 			}
 		}

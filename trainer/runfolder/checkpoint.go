@@ -271,7 +271,7 @@ func (m *manifest) layout(limit int64) (descs []kernels.Desc, end int64, err err
 func padding(offset int64) int64 { return -offset & (dataAlignment - 1) }
 
 func dtypeNamed(name string) (kernels.DType, bool) {
-	types := []kernels.DType{kernels.Float32, kernels.Float64, kernels.Int32}
+	types := []kernels.DType{kernels.Float32, kernels.Float64, kernels.Int32, kernels.BFloat16}
 	i := slices.IndexFunc(types, func(t kernels.DType) bool { return t.String() == name })
 	if i < 0 {
 		return 0, false

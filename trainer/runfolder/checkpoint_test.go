@@ -37,6 +37,7 @@ func entries() []Entry {
 		{"step", kernels.Of(kernels.Int32), []byte{7, 0, 0, 0}},
 		{"queue", kernels.Of(kernels.Float32, 0, 64), []byte{}},
 		{"sum", kernels.Of(kernels.Float64, 1), binary.LittleEndian.AppendUint64(nil, math.Float64bits(math.Pi))},
+		{"moment", kernels.Of(kernels.BFloat16, 3), []byte{0x80, 0x3f, 0, 0, 0xc0, 0x7f}},
 	}
 }
 
@@ -99,7 +100,7 @@ func TestCheckpointLayout(t *testing.T) {
 			CRC            uint32 `json:"crc32c"`
 		}
 	}
-	if err := json.Unmarshal(b[24:24+size], &m); err != nil || m.Header.Kernels != "avx2" || len(m.Entries) != 4 {
+	if err := json.Unmarshal(b[24:24+size], &m); err != nil || m.Header.Kernels != "avx2" || len(m.Entries) != len(entries()) {
 		t.Fatalf("%+v, %v", m, err)
 	}
 	start := (24 + size + 63) / 64 * 64

@@ -36,7 +36,7 @@
 //	  "header":  any JSON value of the caller (of package trainer: below)
 //	  "entries": [{
 //	    "name":   "user_embedding",
-//	    "dtype":  "float32" | "float64" | "int32",
+//	    "dtype":  "float32" | "float64" | "int32" | "bfloat16",
 //	    "shape":  [31668, 64],   at most 4 dimensions, row-major; [] is a scalar
 //	    "offset": 0,             from the start of the data
 //	    "length": 8107008,       in bytes: the shape's elements times the dtype's size

@@ -20,7 +20,7 @@ const (
 	safetensorsAlign  = 8
 )
 
-var safetensorsTypes = map[string]kernels.DType{"F32": kernels.Float32, "F64": kernels.Float64, "I32": kernels.Int32}
+var safetensorsTypes = map[string]kernels.DType{"F32": kernels.Float32, "F64": kernels.Float64, "I32": kernels.Int32, "BF16": kernels.BFloat16}
 
 type safetensorsEntry struct {
 	Type    string   `json:"dtype"`
@@ -28,7 +28,7 @@ type safetensorsEntry struct {
 	Offsets [2]int64 `json:"data_offsets"`
 }
 
-// WriteSafetensors replaces path by a safetensors file of float32, float64 and int32 tensors. Float64 tensors come first, so that every
+// WriteSafetensors replaces path by a safetensors file of float32, float64, int32 and bfloat16 tensors. The widest come first, so that every
 // tensor is aligned to its elements; otherwise the order is kept.
 func WriteSafetensors(path string, metadata map[string]string, tensors []Entry) error {
 	write, err := encodeSafetensors(metadata, tensors)
@@ -190,7 +190,7 @@ func safetensorsLayout(members map[string]json.RawMessage, data int64) ([]Entry,
 		}
 		t, ok := safetensorsTypes[e.Type]
 		if !ok {
-			return nil, faulty(ErrFormat, "tensor %q has dtype %q; this program reads F32, F64 and I32", name, e.Type)
+			return nil, faulty(ErrFormat, "tensor %q has dtype %q; this program reads F32, F64, I32 and BF16", name, e.Type)
 		}
 		desc, length, err := describe(t, e.Shape)
 		if err != nil {
