@@ -156,7 +156,11 @@ func TestVerificationFindsMistakes(t *testing.T) {
 		for i, r := range ref {
 			o := blank(want[i])
 			for k, v := range r.F {
-				o.F32[k] = float32(v)
+				if o.B16 != nil {
+					o.B16[k] = kernels.ToBFloat16(float32(v))
+				} else {
+					o.F32[k] = float32(v)
+				}
 			}
 			copy(o.I32, r.I)
 			out = append(out, o)
@@ -170,17 +174,23 @@ func TestVerificationFindsMistakes(t *testing.T) {
 				t.Errorf("%s, %v: %v", p.name, v, err)
 			}
 			for i, o := range out {
-				if o.I32 != nil {
+				switch {
+				case o.I32 != nil:
 					o.I32[0]++
-				} else {
+				case o.B16 != nil:
+					o.B16[0] += 2
+				default:
 					o.F32[0] += .01 + float32(math.Abs(float64(o.F32[0])))
 				}
 				if v.check(out) == nil {
 					t.Errorf("%s, %v: a wrong output %d is not found", p.name, v, i)
 				}
-				if o.I32 != nil {
+				switch {
+				case o.I32 != nil:
 					o.I32[0]--
-				} else {
+				case o.B16 != nil:
+					o.B16[0] -= 2
+				default:
 					o.F32[0] = float32(ref[i].F[0])
 				}
 			}

@@ -49,13 +49,21 @@ func problems(w *workload, n dimensions) []problem {
 	// The optimisers' step is small, so that a thousand runs in place leave numbers like the first ones.
 	rates := tensor{Desc: kernels.Of(kernels.Float32, 3), F32: []float32{1e-6, float32(1 / (1 - .9)), float32(1 / (1 - .999))}}
 	one := constant(1)
+	// parameter is one, and its states.
+	parameter := func(r draws, states int, of kernels.DType) []tensor {
+		in := []tensor{r.normal(nodes, d)}
+		for range states {
+			s := constant(.01, nodes, d)
+			if of == kernels.BFloat16 {
+				s = bfloat16(s)
+			}
+			in = append(in, s)
+		}
+		return in
+	}
 	optimiser := func(name string, k kernels.Kernel, states int) problem {
 		in := func(r draws) []tensor {
-			in := []tensor{r.normal(nodes, d)}
-			for range states {
-				in = append(in, constant(.01, nodes, d))
-			}
-			return append(in, r.normal(nodes, d), rates, one, one)
+			return append(parameter(r, states, kernels.Float32), r.normal(nodes, d), rates, one, one)
 		}
 		p := problem{name: name, size: graphSize, k: k, in: in, inPlace: states + 1}
 		for i := range states + 2 {
@@ -63,6 +71,9 @@ func problems(w *workload, n dimensions) []problem {
 		}
 		return p
 	}
+	adam, clock := kernels.Adam{B1: .9, B2: .999, Eps: 1e-8}, indices([]int32{1, 0, 7, 0})
+	adam16 := adam
+	adam16.Moments16, adam16.Stream = true, philox.Name("bench")
 	onBatch := func(name string, k kernels.Kernel, inPlace int, in func(r draws, id []int32) []tensor) problem {
 		return problem{name: name, size: batchSize, k: k, inPlace: inPlace, in: func(r draws) []tensor { return in(r, r.ids(batch, nodes)) }}
 	}
@@ -72,12 +83,8 @@ func problems(w *workload, n dimensions) []problem {
 	}
 	rowOptimiser := func(name string, k kernels.Kernel, states int) problem {
 		return onBatch(name, k, states+1, func(r draws, id []int32) []tensor {
-			in := []tensor{r.normal(nodes, d)}
-			for range states {
-				in = append(in, constant(.01, nodes, d))
-			}
 			rows, _, _ := inverse(id)
-			return append(in, r.normal(batch, d), indices(rows), rates, one, one)
+			return append(parameter(r, states, kernels.Float32), r.normal(batch, d), indices(rows), rates, one, one)
 		})
 	}
 	gather := onBatch("Gather", kernels.Gather{}, 0, func(r draws, id []int32) []tensor { return []tensor{r.normal(nodes, d), indices(id)} })
@@ -100,7 +107,10 @@ func problems(w *workload, n dimensions) []problem {
 			return sparseOperands(w, kernels.SpMM{Scaled: true}, x)
 		}},
 		spmm("SpMM valued", kernels.SpMM{Scaled: true, Valued: true}),
-		optimiser("Adam", kernels.Adam{B1: .9, B2: .999, Eps: 1e-8}, 2),
+		optimiser("Adam", adam, 2),
+		{name: "Adam moments16", size: graphSize, k: adam16, inPlace: 3, in: func(r draws) []tensor { // rounded by the place in the parameter: all rows together
+			return append(parameter(r, 2, kernels.BFloat16), r.normal(nodes, d), clock, rates, one, one)
+		}},
 		optimiser("AdamW", kernels.Adam{B1: .9, B2: .999, Eps: 1e-8, Decay: .01, Decoupled: true}, 2),
 		optimiser("SGD", kernels.SGD{Momentum: .9}, 1),
 		optimiser("Adagrad", kernels.Adagrad{Eps: 1e-10}, 1),
@@ -117,8 +127,12 @@ func problems(w *workload, n dimensions) []problem {
 			rows, _, _ := inverse(id)
 			return []tensor{r.normal(nodes, d), r.normal(batch, d), indices(rows)}
 		}),
-		rowOptimiser("RowAdam", kernels.RowAdam{Adam: kernels.Adam{B1: .9, B2: .999, Eps: 1e-8}}, 2),
-		rowOptimiser("RowAdam dense", kernels.RowAdam{Adam: kernels.Adam{B1: .9, B2: .999, Eps: 1e-8}, Dense: true}, 2),
+		rowOptimiser("RowAdam", kernels.RowAdam{Adam: adam}, 2),
+		rowOptimiser("RowAdam dense", kernels.RowAdam{Adam: adam, Dense: true}, 2),
+		onBatch("RowAdam dense moments16", kernels.RowAdam{Adam: adam16, Dense: true}, 3, func(r draws, id []int32) []tensor {
+			rows, _, _ := inverse(id)
+			return append(parameter(r, 2, kernels.BFloat16), r.normal(batch, d), indices(rows), clock, rates, one, one)
+		}),
 		rowOptimiser("RowAdagrad", kernels.RowAdagrad{Adagrad: kernels.Adagrad{Eps: 1e-10}}, 1),
 		onTable("NormaliseRows", kernels.NormaliseRows{Eps: 1e-12}, 1, 0),
 		{name: "NormaliseRowsGrad", size: graphSize, k: kernels.NormaliseRowsGrad{}, byRows: []int{0, 1, 2}, in: func(r draws) []tensor {

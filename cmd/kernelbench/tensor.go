@@ -54,6 +54,15 @@ func (r draws) normal(dims ...int) tensor {
 	return filled(func(int) float32 { return .1 * float32(r.NormFloat64()) }, dims...)
 }
 
+// bfloat16 is t rounded.
+func bfloat16(t tensor) tensor {
+	b := blank(t.Desc.As(kernels.BFloat16))
+	for i, v := range t.F32 {
+		b.B16[i] = kernels.ToBFloat16(v)
+	}
+	return b
+}
+
 // unit is rows of length 1.
 func (r draws) unit(n, d int) tensor {
 	t := r.normal(n, d)

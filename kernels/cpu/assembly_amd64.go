@@ -214,3 +214,25 @@ func philoxAVX2(y *float32, rows int, groups int, rowBytes int, keys *[20]uint32
 //
 //go:noescape
 func philoxAVX512(y *float32, rows int, groups int, rowBytes int, keys *[20]uint32, counter *[4]uint32)
+
+// philoxWordsAVX2 sets the first groups·32 numbers of each row of y, which are rowBytes apart, to random words; rows, groups > 0. keys are
+// two for each round, counter that of the first block: word 0 counts blocks along a row, word 1 rows.
+//
+//go:noescape
+func philoxWordsAVX2(y *uint32, rows int, groups int, rowBytes int, keys *[20]uint32, counter *[4]uint32)
+
+// philoxWordsAVX512 sets the first groups·32 numbers of each row of y, which are rowBytes apart, to random words; rows, groups > 0. keys are
+// two for each round, counter that of the first block: word 0 counts blocks along a row, word 1 rows.
+//
+//go:noescape
+func philoxWordsAVX512(y *uint32, rows int, groups int, rowBytes int, keys *[20]uint32, counter *[4]uint32)
+
+// widenAVX2 sets y to the n bfloat16 of b; n is a multiple of 8 above 0.
+//
+//go:noescape
+func widenAVX2(y *float32, b *uint16, n int)
+
+// roundMomentsAVX2 rounds n elements of m and v to bfloat16, by the lower and the upper half of their words; n is a multiple of 8 above 0.
+//
+//go:noescape
+func roundMomentsAVX2(m16 *uint16, v16 *uint16, m *float32, v *float32, words *uint32, n int)

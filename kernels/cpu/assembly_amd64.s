@@ -5130,3 +5130,438 @@ group:
 	JNE          row
 	VZEROUPPER
 	RET
+
+// func philoxWordsAVX2(y *uint32, rows int, groups int, rowBytes int, keys *[20]uint32, counter *[4]uint32)
+// Requires: AVX, AVX2
+TEXT ·philoxWordsAVX2(SB), NOSPLIT, $0-48
+	MOVQ         y+0(FP), AX
+	MOVQ         rows+8(FP), CX
+	MOVQ         groups+16(FP), DX
+	MOVQ         rowBytes+24(FP), BX
+	MOVQ         keys+32(FP), SI
+	MOVQ         counter+40(FP), DI
+	VMOVUPS      philoxTable<>+384(SB), Y0
+	VMOVUPS      philoxTable<>+448(SB), Y1
+	VPBROADCASTD 4(DI), Y2
+
+row:
+	MOVQ         AX, R8
+	MOVQ         DX, R9
+	VPBROADCASTD (DI), Y3
+	VPADDD       philoxTable<>+64(SB), Y3, Y3
+
+group:
+	VPBROADCASTD 8(DI), Y6
+	VPBROADCASTD 12(DI), Y7
+	VMOVAPS      Y3, Y4
+	VMOVAPS      Y2, Y5
+	VPBROADCASTD 8(DI), Y10
+	VPBROADCASTD 12(DI), Y11
+	VPADDD       philoxTable<>+192(SB), Y3, Y8
+	VMOVAPS      Y2, Y9
+	VPADDD       philoxTable<>+128(SB), Y3, Y3
+	VPBROADCASTD (SI), Y12
+	VPBROADCASTD 4(SI), Y13
+	VPMULUDQ     Y0, Y4, Y14
+	VPMULUDQ     Y1, Y6, Y15
+	VPSRLQ       $0x20, Y15, Y4
+	VPSRLQ       $0x20, Y14, Y6
+	VPXOR        Y12, Y5, Y5
+	VPXOR        Y13, Y7, Y7
+	VPXOR        Y5, Y4, Y4
+	VPXOR        Y7, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y5
+	VPMULUDQ     Y1, Y10, Y7
+	VPSRLQ       $0x20, Y7, Y8
+	VPSRLQ       $0x20, Y5, Y10
+	VPXOR        Y12, Y9, Y9
+	VPXOR        Y13, Y11, Y11
+	VPXOR        Y9, Y8, Y8
+	VPXOR        Y11, Y10, Y10
+	VPBROADCASTD 8(SI), Y9
+	VPBROADCASTD 12(SI), Y11
+	VPMULUDQ     Y0, Y4, Y12
+	VPMULUDQ     Y1, Y6, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y6
+	VPXOR        Y9, Y15, Y15
+	VPXOR        Y11, Y14, Y14
+	VPXOR        Y15, Y4, Y4
+	VPXOR        Y14, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y14
+	VPMULUDQ     Y1, Y10, Y15
+	VPSRLQ       $0x20, Y15, Y8
+	VPSRLQ       $0x20, Y14, Y10
+	VPXOR        Y9, Y7, Y7
+	VPXOR        Y11, Y5, Y5
+	VPXOR        Y7, Y8, Y8
+	VPXOR        Y5, Y10, Y10
+	VPBROADCASTD 16(SI), Y5
+	VPBROADCASTD 20(SI), Y7
+	VPMULUDQ     Y0, Y4, Y9
+	VPMULUDQ     Y1, Y6, Y11
+	VPSRLQ       $0x20, Y11, Y4
+	VPSRLQ       $0x20, Y9, Y6
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y12, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y12
+	VPMULUDQ     Y1, Y10, Y13
+	VPSRLQ       $0x20, Y13, Y8
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y5, Y15, Y15
+	VPXOR        Y7, Y14, Y14
+	VPXOR        Y15, Y8, Y8
+	VPXOR        Y14, Y10, Y10
+	VPBROADCASTD 24(SI), Y5
+	VPBROADCASTD 28(SI), Y7
+	VPMULUDQ     Y0, Y4, Y14
+	VPMULUDQ     Y1, Y6, Y15
+	VPSRLQ       $0x20, Y15, Y4
+	VPSRLQ       $0x20, Y14, Y6
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y7, Y9, Y9
+	VPXOR        Y11, Y4, Y4
+	VPXOR        Y9, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y9
+	VPMULUDQ     Y1, Y10, Y11
+	VPSRLQ       $0x20, Y11, Y8
+	VPSRLQ       $0x20, Y9, Y10
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 32(SI), Y5
+	VPBROADCASTD 36(SI), Y7
+	VPMULUDQ     Y0, Y4, Y12
+	VPMULUDQ     Y1, Y6, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y6
+	VPXOR        Y5, Y15, Y15
+	VPXOR        Y7, Y14, Y14
+	VPXOR        Y15, Y4, Y4
+	VPXOR        Y14, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y14
+	VPMULUDQ     Y1, Y10, Y15
+	VPSRLQ       $0x20, Y15, Y8
+	VPSRLQ       $0x20, Y14, Y10
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y7, Y9, Y9
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 40(SI), Y5
+	VPBROADCASTD 44(SI), Y7
+	VPMULUDQ     Y0, Y4, Y9
+	VPMULUDQ     Y1, Y6, Y11
+	VPSRLQ       $0x20, Y11, Y4
+	VPSRLQ       $0x20, Y9, Y6
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y12, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y12
+	VPMULUDQ     Y1, Y10, Y13
+	VPSRLQ       $0x20, Y13, Y8
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y5, Y15, Y15
+	VPXOR        Y7, Y14, Y14
+	VPXOR        Y15, Y8, Y8
+	VPXOR        Y14, Y10, Y10
+	VPBROADCASTD 48(SI), Y5
+	VPBROADCASTD 52(SI), Y7
+	VPMULUDQ     Y0, Y4, Y14
+	VPMULUDQ     Y1, Y6, Y15
+	VPSRLQ       $0x20, Y15, Y4
+	VPSRLQ       $0x20, Y14, Y6
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y7, Y9, Y9
+	VPXOR        Y11, Y4, Y4
+	VPXOR        Y9, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y9
+	VPMULUDQ     Y1, Y10, Y11
+	VPSRLQ       $0x20, Y11, Y8
+	VPSRLQ       $0x20, Y9, Y10
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 56(SI), Y5
+	VPBROADCASTD 60(SI), Y7
+	VPMULUDQ     Y0, Y4, Y12
+	VPMULUDQ     Y1, Y6, Y13
+	VPSRLQ       $0x20, Y13, Y4
+	VPSRLQ       $0x20, Y12, Y6
+	VPXOR        Y5, Y15, Y15
+	VPXOR        Y7, Y14, Y14
+	VPXOR        Y15, Y4, Y4
+	VPXOR        Y14, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y14
+	VPMULUDQ     Y1, Y10, Y15
+	VPSRLQ       $0x20, Y15, Y8
+	VPSRLQ       $0x20, Y14, Y10
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y7, Y9, Y9
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 64(SI), Y5
+	VPBROADCASTD 68(SI), Y7
+	VPMULUDQ     Y0, Y4, Y9
+	VPMULUDQ     Y1, Y6, Y11
+	VPSRLQ       $0x20, Y11, Y4
+	VPSRLQ       $0x20, Y9, Y6
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y4, Y4
+	VPXOR        Y12, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y12
+	VPMULUDQ     Y1, Y10, Y13
+	VPSRLQ       $0x20, Y13, Y8
+	VPSRLQ       $0x20, Y12, Y10
+	VPXOR        Y5, Y15, Y15
+	VPXOR        Y7, Y14, Y14
+	VPXOR        Y15, Y8, Y8
+	VPXOR        Y14, Y10, Y10
+	VPBROADCASTD 72(SI), Y5
+	VPBROADCASTD 76(SI), Y7
+	VPMULUDQ     Y0, Y4, Y14
+	VPMULUDQ     Y1, Y6, Y15
+	VPSRLQ       $0x20, Y15, Y4
+	VPSRLQ       $0x20, Y14, Y6
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y7, Y9, Y9
+	VPXOR        Y11, Y4, Y4
+	VPXOR        Y9, Y6, Y6
+	VPMULUDQ     Y0, Y8, Y9
+	VPMULUDQ     Y1, Y10, Y11
+	VPSRLQ       $0x20, Y11, Y8
+	VPSRLQ       $0x20, Y9, Y10
+	VPXOR        Y5, Y13, Y13
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y13, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPSLLQ       $0x20, Y15, Y15
+	VPBLENDD     $0xaa, Y15, Y4, Y4
+	VPSLLQ       $0x20, Y14, Y14
+	VPBLENDD     $0xaa, Y14, Y6, Y6
+	VPUNPCKLQDQ  Y6, Y4, Y15
+	VPUNPCKHQDQ  Y6, Y4, Y14
+	VMOVUPS      Y15, (R8)
+	VMOVUPS      Y14, 32(R8)
+	VPSLLQ       $0x20, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y8, Y8
+	VPSLLQ       $0x20, Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y10, Y10
+	VPUNPCKLQDQ  Y10, Y8, Y11
+	VPUNPCKHQDQ  Y10, Y8, Y9
+	VMOVUPS      Y11, 64(R8)
+	VMOVUPS      Y9, 96(R8)
+	SUBQ         $-128, R8
+	DECQ         R9
+	JNE          group
+	VPADDD       philoxTable<>+256(SB), Y2, Y2
+	ADDQ         BX, AX
+	DECQ         CX
+	JNE          row
+	VZEROUPPER
+	RET
+
+// func philoxWordsAVX512(y *uint32, rows int, groups int, rowBytes int, keys *[20]uint32, counter *[4]uint32)
+// Requires: AVX, AVX512F
+TEXT ·philoxWordsAVX512(SB), NOSPLIT, $0-48
+	MOVQ         y+0(FP), AX
+	MOVQ         rows+8(FP), CX
+	MOVQ         groups+16(FP), DX
+	MOVQ         rowBytes+24(FP), BX
+	MOVQ         keys+32(FP), SI
+	MOVQ         counter+40(FP), DI
+	VMOVUPS      philoxTable<>+384(SB), Z0
+	VMOVUPS      philoxTable<>+448(SB), Z1
+	VPBROADCASTD 4(DI), Z2
+
+row:
+	MOVQ         AX, R8
+	MOVQ         DX, R9
+	VPBROADCASTD (DI), Z3
+	VPADDD       philoxTable<>+0(SB), Z3, Z3
+
+group:
+	VPBROADCASTD 8(DI), Z6
+	VPBROADCASTD 12(DI), Z7
+	VMOVAPS      Z3, Z4
+	VMOVAPS      Z2, Z5
+	VPADDD       philoxTable<>+128(SB), Z3, Z3
+	VPBROADCASTD (SI), Z8
+	VPBROADCASTD 4(SI), Z9
+	VPMULUDQ     Z0, Z4, Z10
+	VPMULUDQ     Z1, Z6, Z11
+	VPSRLQ       $0x20, Z11, Z4
+	VPSRLQ       $0x20, Z10, Z6
+	VPTERNLOGD   $0x96, Z8, Z5, Z4
+	VPTERNLOGD   $0x96, Z9, Z7, Z6
+	VPBROADCASTD 8(SI), Z5
+	VPBROADCASTD 12(SI), Z7
+	VPMULUDQ     Z0, Z4, Z8
+	VPMULUDQ     Z1, Z6, Z9
+	VPSRLQ       $0x20, Z9, Z4
+	VPSRLQ       $0x20, Z8, Z6
+	VPTERNLOGD   $0x96, Z5, Z11, Z4
+	VPTERNLOGD   $0x96, Z7, Z10, Z6
+	VPBROADCASTD 16(SI), Z5
+	VPBROADCASTD 20(SI), Z7
+	VPMULUDQ     Z0, Z4, Z10
+	VPMULUDQ     Z1, Z6, Z11
+	VPSRLQ       $0x20, Z11, Z4
+	VPSRLQ       $0x20, Z10, Z6
+	VPTERNLOGD   $0x96, Z5, Z9, Z4
+	VPTERNLOGD   $0x96, Z7, Z8, Z6
+	VPBROADCASTD 24(SI), Z5
+	VPBROADCASTD 28(SI), Z7
+	VPMULUDQ     Z0, Z4, Z8
+	VPMULUDQ     Z1, Z6, Z9
+	VPSRLQ       $0x20, Z9, Z4
+	VPSRLQ       $0x20, Z8, Z6
+	VPTERNLOGD   $0x96, Z5, Z11, Z4
+	VPTERNLOGD   $0x96, Z7, Z10, Z6
+	VPBROADCASTD 32(SI), Z5
+	VPBROADCASTD 36(SI), Z7
+	VPMULUDQ     Z0, Z4, Z10
+	VPMULUDQ     Z1, Z6, Z11
+	VPSRLQ       $0x20, Z11, Z4
+	VPSRLQ       $0x20, Z10, Z6
+	VPTERNLOGD   $0x96, Z5, Z9, Z4
+	VPTERNLOGD   $0x96, Z7, Z8, Z6
+	VPBROADCASTD 40(SI), Z5
+	VPBROADCASTD 44(SI), Z7
+	VPMULUDQ     Z0, Z4, Z8
+	VPMULUDQ     Z1, Z6, Z9
+	VPSRLQ       $0x20, Z9, Z4
+	VPSRLQ       $0x20, Z8, Z6
+	VPTERNLOGD   $0x96, Z5, Z11, Z4
+	VPTERNLOGD   $0x96, Z7, Z10, Z6
+	VPBROADCASTD 48(SI), Z5
+	VPBROADCASTD 52(SI), Z7
+	VPMULUDQ     Z0, Z4, Z10
+	VPMULUDQ     Z1, Z6, Z11
+	VPSRLQ       $0x20, Z11, Z4
+	VPSRLQ       $0x20, Z10, Z6
+	VPTERNLOGD   $0x96, Z5, Z9, Z4
+	VPTERNLOGD   $0x96, Z7, Z8, Z6
+	VPBROADCASTD 56(SI), Z5
+	VPBROADCASTD 60(SI), Z7
+	VPMULUDQ     Z0, Z4, Z8
+	VPMULUDQ     Z1, Z6, Z9
+	VPSRLQ       $0x20, Z9, Z4
+	VPSRLQ       $0x20, Z8, Z6
+	VPTERNLOGD   $0x96, Z5, Z11, Z4
+	VPTERNLOGD   $0x96, Z7, Z10, Z6
+	VPBROADCASTD 64(SI), Z5
+	VPBROADCASTD 68(SI), Z7
+	VPMULUDQ     Z0, Z4, Z10
+	VPMULUDQ     Z1, Z6, Z11
+	VPSRLQ       $0x20, Z11, Z4
+	VPSRLQ       $0x20, Z10, Z6
+	VPTERNLOGD   $0x96, Z5, Z9, Z4
+	VPTERNLOGD   $0x96, Z7, Z8, Z6
+	VPBROADCASTD 72(SI), Z5
+	VPBROADCASTD 76(SI), Z7
+	VPMULUDQ     Z0, Z4, Z8
+	VPMULUDQ     Z1, Z6, Z9
+	VPSRLQ       $0x20, Z9, Z4
+	VPSRLQ       $0x20, Z8, Z6
+	VPTERNLOGD   $0x96, Z5, Z11, Z4
+	VPTERNLOGD   $0x96, Z7, Z10, Z6
+	VPSLLQ       $0x20, Z9, Z9
+	MOVL         $0x0000aaaa, R10
+	KMOVW        R10, K1
+	VPBLENDMD    Z9, Z4, K1, Z4
+	VPSLLQ       $0x20, Z8, Z8
+	MOVL         $0x0000aaaa, R10
+	KMOVW        R10, K1
+	VPBLENDMD    Z8, Z6, K1, Z6
+	VPUNPCKLQDQ  Z6, Z4, Z9
+	VPUNPCKHQDQ  Z6, Z4, Z8
+	VMOVUPS      Z9, (R8)
+	VMOVUPS      Z8, 64(R8)
+	SUBQ         $-128, R8
+	DECQ         R9
+	JNE          group
+	VPADDD       philoxTable<>+256(SB), Z2, Z2
+	ADDQ         BX, AX
+	DECQ         CX
+	JNE          row
+	VZEROUPPER
+	RET
+
+// func widenAVX2(y *float32, b *uint16, n int)
+// Requires: AVX, AVX2
+TEXT ·widenAVX2(SB), NOSPLIT, $0-24
+	MOVQ y+0(FP), AX
+	MOVQ b+8(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+
+loop:
+	VPMOVZXWD (CX)(BX*2), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, (AX)(BX*4)
+	ADDQ      $0x08, BX
+	CMPQ      BX, DX
+	JL        loop
+	VZEROUPPER
+	RET
+
+DATA roundMomentsConstants<>+0(SB)/4, $0x0000ffff
+DATA roundMomentsConstants<>+4(SB)/4, $0x0000ffff
+DATA roundMomentsConstants<>+8(SB)/4, $0x0000ffff
+DATA roundMomentsConstants<>+12(SB)/4, $0x0000ffff
+DATA roundMomentsConstants<>+16(SB)/4, $0x0000ffff
+DATA roundMomentsConstants<>+20(SB)/4, $0x0000ffff
+DATA roundMomentsConstants<>+24(SB)/4, $0x0000ffff
+DATA roundMomentsConstants<>+28(SB)/4, $0x0000ffff
+DATA roundMomentsConstants<>+32(SB)/4, $0x7fc00000
+DATA roundMomentsConstants<>+36(SB)/4, $0x7fc00000
+DATA roundMomentsConstants<>+40(SB)/4, $0x7fc00000
+DATA roundMomentsConstants<>+44(SB)/4, $0x7fc00000
+DATA roundMomentsConstants<>+48(SB)/4, $0x7fc00000
+DATA roundMomentsConstants<>+52(SB)/4, $0x7fc00000
+DATA roundMomentsConstants<>+56(SB)/4, $0x7fc00000
+DATA roundMomentsConstants<>+60(SB)/4, $0x7fc00000
+GLOBL roundMomentsConstants<>(SB), RODATA|NOPTR, $64
+
+// func roundMomentsAVX2(m16 *uint16, v16 *uint16, m *float32, v *float32, words *uint32, n int)
+// Requires: AVX, AVX2
+TEXT ·roundMomentsAVX2(SB), NOSPLIT, $0-48
+	MOVQ    m16+0(FP), AX
+	MOVQ    v16+8(FP), CX
+	MOVQ    m+16(FP), DX
+	MOVQ    v+24(FP), BX
+	MOVQ    words+32(FP), SI
+	MOVQ    n+40(FP), DI
+	VMOVUPS roundMomentsConstants<>+0(SB), Y0
+	VMOVUPS roundMomentsConstants<>+32(SB), Y1
+	XORQ    R8, R8
+
+loop:
+	VMOVUPS      (SI)(R8*4), Y2
+	VPSRLD       $0x10, Y2, Y3
+	VPAND        Y0, Y2, Y2
+	VMOVUPS      (DX)(R8*4), Y4
+	VCMPPS       $0x03, Y4, Y4, Y5
+	VPADDD       Y2, Y4, Y4
+	VBLENDVPS    Y5, Y1, Y4, Y4
+	VPSRLD       $0x10, Y4, Y4
+	VMOVUPS      (BX)(R8*4), Y2
+	VCMPPS       $0x03, Y2, Y2, Y5
+	VPADDD       Y3, Y2, Y2
+	VBLENDVPS    Y5, Y1, Y2, Y2
+	VPSRLD       $0x10, Y2, Y2
+	VPACKUSDW    Y2, Y4, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	VMOVDQU      X4, (AX)(R8*2)
+	VEXTRACTI128 $0x01, Y4, (CX)(R8*2)
+	ADDQ         $0x08, R8
+	CMPQ         R8, DI
+	JL           loop
+	VZEROUPPER
+	RET

@@ -145,10 +145,39 @@ func philoxRows(set Set, y *float32, rows, groups, rowBytes int, keys *[20]uint3
 	}
 }
 
-func widenAVX[T float](y []T, b []uint16) int { return 0 }
-
-func roundingWordsAVX(set Set, words *[roundedBlock]uint32, r kernels.RoundedMoments, block uint64, blocks int) bool {
-	return false
+// widenAVX is widen for the most part: it returns the number of elements that it did.
+func widenAVX[T float](y []T, b []uint16) int {
+	n := len(b) &^ 7
+	if n > 0 {
+		_ = y[:n]
+		widenAVX2(at(y), &b[0], n)
+	}
+	return n
 }
 
-func roundMomentsAVX[T float](m16, v16 []uint16, m, v []T, words []uint32) int { return 0 }
+// roundingWordsAVX sets whole groups of eight blocks, which is never more than words holds.
+func roundingWordsAVX(set Set, words *[roundedBlock]uint32, r kernels.RoundedMoments, block uint64, blocks int) bool {
+	if uint32(block)+uint32(blocks)+8 < uint32(block) { // the count's upper half would change on the way
+		return false
+	}
+	keys := philox.Keys(r.Key())
+	counter := [4]uint32{uint32(block), uint32(block >> 32), uint32(r.T), uint32(r.T >> 32)}
+	groups := (blocks + 7) / 8
+	_ = words[32*groups-1]
+	if set.level >= avx512 {
+		philoxWordsAVX512(&words[0], 1, groups, 0, &keys, &counter)
+	} else {
+		philoxWordsAVX2(&words[0], 1, groups, 0, &keys, &counter)
+	}
+	return true
+}
+
+// roundMomentsAVX is roundMoments for the most part: it returns the number of elements that it did.
+func roundMomentsAVX[T float](m16, v16 []uint16, m, v []T, words []uint32) int {
+	n := len(words) &^ 7
+	if n > 0 {
+		_, _, _, _ = m16[:n], v16[:n], m[:n], v[:n]
+		roundMomentsAVX2(&m16[0], &v16[0], at(m), at(v), &words[0], n)
+	}
+	return n
+}

@@ -33,11 +33,15 @@ func philoxTable() {
 	add(&c.multiplier1, 0xCD9E8D57)
 }
 
-// philox holds eight blocks in one chain of registers or, of half their width, in two.
-func philox(name string, register func() VecVirtual, chains int) {
-	TEXT(name, NOSPLIT, "func(y *float32, rows, groups, rowBytes int, keys *[20]uint32, counter *[4]uint32)")
+// philox holds eight blocks in one chain of registers or, of half their width, in two. It gives uniform numbers, or the words of which they are made.
+func philox(set string, register func() VecVirtual, chains int, raw bool) {
+	name, element, what := "philox"+set, "float32", "uniform random numbers"
+	if raw {
+		name, element, what = "philoxWords"+set, "uint32", "random words"
+	}
+	TEXT(name, NOSPLIT, "func(y *"+element+", rows, groups, rowBytes int, keys *[20]uint32, counter *[4]uint32)")
 	Pragma("noescape")
-	Doc(name+" sets the first groups·32 numbers of each row of y, which are rowBytes apart, to uniform random numbers; rows, groups > 0. keys are",
+	Doc(name+" sets the first groups·32 numbers of each row of y, which are rowBytes apart, to "+what+"; rows, groups > 0. keys are",
 		"two for each round, counter that of the first block: word 0 counts blocks along a row, word 1 rows.")
 	p := loads("y", "rows", "groups", "rowBytes", "keys", "counter")
 	y, rows, groups, rowBytes, keys, counter := p[0], p[1], p[2], p[3], p[4], p[5]
@@ -112,9 +116,11 @@ func philox(name string, register func() VecVirtual, chains int) {
 		VPUNPCKLQDQ(w[2], w[0], w[1])
 		VPUNPCKHQDQ(w[2], w[0], w[3])
 		for i, r := range []VecVirtual{w[1], w[3]} {
-			VPSRLD(U8(8), r, r)
-			VCVTDQ2PS(r, r)
-			VMULPS(c.unit, r, r)
+			if !raw {
+				VPSRLD(U8(8), r, r)
+				VCVTDQ2PS(r, r)
+				VMULPS(c.unit, r, r)
+			}
 			VMOVUPS(r, Mem{Base: to, Disp: 64*k + 128/2/chains*i})
 		}
 	}

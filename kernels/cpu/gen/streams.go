@@ -24,8 +24,12 @@ func streams() {
 	normaliseRowsGrad()
 	totals()
 	philoxTable()
-	philox("philoxAVX2", YMM, 2)
-	philox("philoxAVX512", ZMM, 1)
+	for _, words := range []bool{false, true} {
+		philox("AVX2", YMM, 2, words)
+		philox("AVX512", ZMM, 1, words)
+	}
+	widen()
+	roundMoments()
 }
 
 // lane is eight neighbouring elements, or under a mask the first few of them.
