@@ -157,13 +157,15 @@ func descsOf(ts []kerneltest.Tensor) []kernels.Desc {
 
 // bytesOf is a tensor's memory.
 func bytesOf(t kerneltest.Tensor) []byte {
-	n := len(t.F32) + len(t.I32)
-	if n == 0 {
+	if t.Desc.Elems() == 0 {
 		return nil
 	}
 	p := unsafe.Pointer(unsafe.SliceData(t.I32))
-	if t.F32 != nil {
+	switch {
+	case t.F32 != nil:
 		p = unsafe.Pointer(unsafe.SliceData(t.F32))
+	case t.B16 != nil:
+		p = unsafe.Pointer(unsafe.SliceData(t.B16))
 	}
-	return unsafe.Slice((*byte)(p), 4*n)
+	return unsafe.Slice((*byte)(p), t.Desc.Bytes())
 }

@@ -14,7 +14,11 @@
 // The row optimisers do the same to the rows of a table [N, d] that a batch touched: G [B, d], rows [B] increasing, -1 behind. The dense ones do it to
 // all rows, with a gradient of 0 where there is none: 24 bytes a parameter. A thread finds its row by halving the list, which stays in the first-level
 // cache: eleven reads for 2,048 rows, of the same words in a warp.
+//
+// Adam's moments may be in bfloat16: 20 bytes a parameter instead of 28, 16 instead of 24. A thread draws the four words by which its four elements are
+// rounded, at the place of the four in the parameter (kernels.RoundedMoments).
 #include "kernel.h"
+#include "philox.h"
 
 struct AdamStep {
   float b1, a1, b2, a2, eps, decay, shrink, rate, c2, scale;
@@ -81,107 +85,184 @@ template <class Vector> __device__ __forceinline__ Vector gradient(const float *
   return g ? __ldcs(reinterpret_cast<const Vector *>(g)) : zero_of<Vector>();
 }
 
-// update does a step to one Vector: the parameter and the states at from, the new ones to.
-template <class Vector, class Step, int n>
-__device__ __forceinline__ void update(const Step &step, bool shut, Vector g, const float *const (&from)[n], float *const (&to)[n], int64_t at) {
-  Vector s[n];
-  s[0] = *reinterpret_cast<const Vector *>(from[0] + at);
-#pragma unroll
-  for (int k = 1; k < n; k++) s[k] = __ldcs(reinterpret_cast<const Vector *>(from[k] + at));
-  if (!shut) each(step, g, s);
-  *reinterpret_cast<Vector *>(to[0] + at) = s[0];
-#pragma unroll
-  for (int k = 1; k < n; k++) __stcs(reinterpret_cast<Vector *>(to[k] + at), s[k]);
-}
+// An update does a step to one Vector at a place, of which the gradient is g; where it is shut it copies. This one's parameter and states are float32.
+template <class Step, int n> struct Update {
+  Step step;
+  const float *from[n];
+  float *to[n];
 
-// dense does a step to all elements of a parameter.
-template <class Step, int n>
-__device__ __forceinline__ void dense(int64_t elements, const Step &step, const float *gate, const float *g, const float *const (&from)[n],
-                                      float *const (&to)[n]) {
+  template <class Vector> __device__ __forceinline__ void operator()(bool shut, Vector g, int64_t at) const {
+    Vector s[n];
+    s[0] = *reinterpret_cast<const Vector *>(from[0] + at);
+#pragma unroll
+    for (int k = 1; k < n; k++) s[k] = __ldcs(reinterpret_cast<const Vector *>(from[k] + at));
+    if (!shut) each(step, g, s);
+    *reinterpret_cast<Vector *>(to[0] + at) = s[0];
+#pragma unroll
+    for (int k = 1; k < n; k++) __stcs(reinterpret_cast<Vector *>(to[k] + at), s[k]);
+  }
+};
+
+// As many bfloat16 as a Vector has elements, and the words that round them.
+template <class Vector> struct Moments;
+template <> struct Moments<float> {
+  typedef uint16_t Stored;
+  static __device__ __forceinline__ float wide(Stored b) { return __uint_as_float((uint32_t)b << 16); }
+  static __device__ __forceinline__ Stored rounded(float x, uint32_t random) { return x != x ? 0x7fc0 : (__float_as_uint(x) + random) >> 16; }
+  static __device__ __forceinline__ uint32_t words(uint4 block, int64_t at) {
+    const uint32_t low = at & 1 ? block.y : block.x, high = at & 1 ? block.w : block.z;
+    return at & 2 ? high : low;
+  }
+  static __device__ __forceinline__ Stored first(float m, uint32_t w) { return rounded(m, w & 0xffff); }
+  static __device__ __forceinline__ Stored second(float v, uint32_t w) { return rounded(v, w >> 16); }
+};
+template <> struct Moments<float4> {
+  typedef ushort4 Stored;
+  typedef Moments<float> One;
+  static __device__ __forceinline__ float4 wide(Stored b) { return make_float4(One::wide(b.x), One::wide(b.y), One::wide(b.z), One::wide(b.w)); }
+  static __device__ __forceinline__ uint4 words(uint4 block, int64_t) { return block; }
+  static __device__ __forceinline__ Stored first(float4 m, uint4 w) {
+    return make_ushort4(One::first(m.x, w.x), One::first(m.y, w.y), One::first(m.z, w.z), One::first(m.w, w.w));
+  }
+  static __device__ __forceinline__ Stored second(float4 v, uint4 w) {
+    return make_ushort4(One::second(v.x, w.x), One::second(v.y, w.y), One::second(v.z, w.z), One::second(v.w, w.w));
+  }
+};
+
+// RoundedUpdate is Adam's with moments in bfloat16.
+struct RoundedUpdate {
+  AdamStep step;
+  uint2 key;
+  const int *clock;
+  const float *p;
+  const uint16_t *m, *v;
+  float *p_out;
+  uint16_t *m_out, *v_out;
+
+  template <class Vector> __device__ __forceinline__ void operator()(bool shut, Vector g, int64_t at) const {
+    typedef Moments<Vector> Of;
+    typedef typename Of::Stored Stored;
+    Vector s[3];
+    s[0] = *reinterpret_cast<const Vector *>(p + at);
+    Stored first = __ldcs(reinterpret_cast<const Stored *>(m + at)), second = __ldcs(reinterpret_cast<const Stored *>(v + at));
+    if (!shut) {
+      s[1] = Of::wide(first), s[2] = Of::wide(second);
+      each(step, g, s);
+      const uint64_t block = (uint64_t)at / 4;
+      const auto words = Of::words(philox_at(key, clock, (uint32_t)(block >> 32), (uint32_t)block), at);
+      first = Of::first(s[1], words), second = Of::second(s[2], words);
+    }
+    *reinterpret_cast<Vector *>(p_out + at) = s[0];
+    __stcs(reinterpret_cast<Stored *>(m_out + at), first);
+    __stcs(reinterpret_cast<Stored *>(v_out + at), second);
+  }
+};
+
+// dense does an update to all elements of a parameter.
+template <class Update> __device__ __forceinline__ void dense(int64_t elements, const Update &update, const float *gate, const float *g) {
   int64_t at = 4 * thread_index();
   bool shut = __ldg(gate) == 0.f;
   if (at + 4 <= elements) {
-    update(step, shut, gradient<float4>(shut ? nullptr : g + at), from, to, at);
+    update(shut, gradient<float4>(shut ? nullptr : g + at), at);
     return;
   }
-  for (; at < elements; at++) update(step, shut, gradient<float>(shut ? nullptr : g + at), from, to, at);
+  for (; at < elements; at++) update(shut, gradient<float>(shut ? nullptr : g + at), at);
 }
 
 KERNEL(256, adam, int64_t elements, float b1, float a1, float b2, float a2, float eps, float decay, int decoupled, const float *p, const float *m,
        const float *v, const float *g, const float *rates, const float *scale, const float *gate, float *p_out, float *m_out, float *v_out) {
   STARTED();
-  const float *const from[] = {p, m, v};
-  float *const to[] = {p_out, m_out, v_out};
-  dense(elements, AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale), gate, g, from, to);
+  const Update<AdamStep, 3> update = {AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale), {p, m, v}, {p_out, m_out, v_out}};
+  dense(elements, update, gate, g);
 }
 EXPORT_KERNEL(adam)
-KERNEL(256, adagrad, int64_t elements, float eps, float decay, const float *p, const float *s, const float *g, const float *rates,
-       const float *scale, const float *gate, float *p_out, float *s_out) {
+KERNEL(256, adam_rounded, int64_t elements, float b1, float a1, float b2, float a2, float eps, float decay, int decoupled, int64_t stream,
+       const float *p, const uint16_t *m, const uint16_t *v, const float *g, const int *clock, const float *rates, const float *scale,
+       const float *gate, float *p_out, uint16_t *m_out, uint16_t *v_out) {
   STARTED();
-  const float *const from[] = {p, s};
-  float *const to[] = {p_out, s_out};
-  dense(elements, AdagradStep(eps, decay, rates, scale), gate, g, from, to);
+  const RoundedUpdate update = {AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale),
+                                shared_key(clock, stream), clock, p, m, v, p_out, m_out, v_out};
+  dense(elements, update, gate, g);
+}
+EXPORT_KERNEL(adam_rounded)
+KERNEL(256, adagrad, int64_t elements, float eps, float decay, const float *p, const float *s, const float *g, const float *rates, const float *scale,
+       const float *gate, float *p_out, float *s_out) {
+  STARTED();
+  const Update<AdagradStep, 2> update = {AdagradStep(eps, decay, rates, scale), {p, s}, {p_out, s_out}};
+  dense(elements, update, gate, g);
 }
 EXPORT_KERNEL(adagrad)
-KERNEL(256, sgd, int64_t elements, float momentum, float decay, int nesterov, const float *p, const float *g, const float *rates,
-       const float *scale, const float *gate, float *p_out) {
+KERNEL(256, sgd, int64_t elements, float momentum, float decay, int nesterov, const float *p, const float *g, const float *rates, const float *scale,
+       const float *gate, float *p_out) {
   STARTED();
-  const float *const from[] = {p};
-  float *const to[] = {p_out};
-  dense(elements, SGDStep(momentum, decay, nesterov != 0, rates, scale), gate, g, from, to);
+  const Update<SGDStep, 1> update = {SGDStep(momentum, decay, nesterov != 0, rates, scale), {p}, {p_out}};
+  dense(elements, update, gate, g);
 }
 EXPORT_KERNEL(sgd)
 KERNEL(256, sgd_momentum, int64_t elements, float momentum, float decay, int nesterov, const float *p, const float *b, const float *g,
        const float *rates, const float *scale, const float *gate, float *p_out, float *b_out) {
   STARTED();
-  const float *const from[] = {p, b};
-  float *const to[] = {p_out, b_out};
-  dense(elements, SGDStep(momentum, decay, nesterov != 0, rates, scale), gate, g, from, to);
+  const Update<SGDStep, 2> update = {SGDStep(momentum, decay, nesterov != 0, rates, scale), {p, b}, {p_out, b_out}};
+  dense(elements, update, gate, g);
 }
 EXPORT_KERNEL(sgd_momentum)
 
-// touched does a step, in place, to the rows that a batch touched: a thread a Vector. vectors is their number in G, d that of a row.
-template <class Vector, class Step, int n>
-__device__ __forceinline__ void touched(int64_t vectors, int d, const Step &step, const float *gate, const float *g, const int *rows,
-                                        float *const (&table)[n]) {
+// touched does an update, in place, to the rows that a batch touched: a thread a Vector. vectors is their number in G, d that of a row.
+template <class Vector, class Update>
+__device__ __forceinline__ void touched(int64_t vectors, int d, const Update &update, const float *gate, const float *g, const int *rows) {
   const int size = sizeof(Vector) / sizeof(float);
   int64_t at = thread_index();
   if (at >= vectors || __ldg(gate) == 0.f) return;
   int64_t i = at / d;
   int column = at - i * d, row = __ldg(rows + i);
   if (row < 0) return;
-  const float *from[n];
-#pragma unroll
-  for (int k = 0; k < n; k++) from[k] = table[k];
-  update(step, false, gradient<Vector>(g + at * size), from, table, ((int64_t)row * d + column) * size);
+  update(false, gradient<Vector>(g + at * size), ((int64_t)row * d + column) * size);
 }
 
 KERNEL(256, row_adam, int64_t vectors, int d, float b1, float a1, float b2, float a2, float eps, float decay, int decoupled, const float *g,
        const int *rows, const float *rates, const float *scale, const float *gate, float *p, float *m, float *v) {
   STARTED();
-  float *const table[] = {p, m, v};
-  touched<float>(vectors, d, AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale), gate, g, rows, table);
+  const Update<AdamStep, 3> update = {AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale), {p, m, v}, {p, m, v}};
+  touched<float>(vectors, d, update, gate, g, rows);
 }
 EXPORT_KERNEL(row_adam)
-KERNEL(256, row_adagrad, int64_t vectors, int d, float eps, float decay, const float *g, const int *rows, const float *rates,
-       const float *scale, const float *gate, float *p, float *s) {
+KERNEL(256, row_adam_rounded, int64_t vectors, int d, float b1, float a1, float b2, float a2, float eps, float decay, int decoupled, int64_t stream,
+       const float *g, const int *rows, const int *clock, const float *rates, const float *scale, const float *gate, float *p, uint16_t *m,
+       uint16_t *v) {
   STARTED();
-  float *const table[] = {p, s};
-  touched<float>(vectors, d, AdagradStep(eps, decay, rates, scale), gate, g, rows, table);
+  const RoundedUpdate update = {AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale),
+                                shared_key(clock, stream), clock, p, m, v, p, m, v};
+  touched<float>(vectors, d, update, gate, g, rows);
+}
+EXPORT_KERNEL(row_adam_rounded)
+KERNEL(256, row_adagrad, int64_t vectors, int d, float eps, float decay, const float *g, const int *rows, const float *rates, const float *scale,
+       const float *gate, float *p, float *s) {
+  STARTED();
+  const Update<AdagradStep, 2> update = {AdagradStep(eps, decay, rates, scale), {p, s}, {p, s}};
+  touched<float>(vectors, d, update, gate, g, rows);
 }
 EXPORT_KERNEL(row_adagrad)
 KERNEL(256, row_adam4, int64_t vectors, int d, float b1, float a1, float b2, float a2, float eps, float decay, int decoupled, const float *g,
        const int *rows, const float *rates, const float *scale, const float *gate, float *p, float *m, float *v) {
   STARTED();
-  float *const table[] = {p, m, v};
-  touched<float4>(vectors, d, AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale), gate, g, rows, table);
+  const Update<AdamStep, 3> update = {AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale), {p, m, v}, {p, m, v}};
+  touched<float4>(vectors, d, update, gate, g, rows);
 }
 EXPORT_KERNEL(row_adam4)
-KERNEL(256, row_adagrad4, int64_t vectors, int d, float eps, float decay, const float *g, const int *rows, const float *rates,
-       const float *scale, const float *gate, float *p, float *s) {
+KERNEL(256, row_adam_rounded4, int64_t vectors, int d, float b1, float a1, float b2, float a2, float eps, float decay, int decoupled, int64_t stream,
+       const float *g, const int *rows, const int *clock, const float *rates, const float *scale, const float *gate, float *p, uint16_t *m,
+       uint16_t *v) {
   STARTED();
-  float *const table[] = {p, s};
-  touched<float4>(vectors, d, AdagradStep(eps, decay, rates, scale), gate, g, rows, table);
+  const RoundedUpdate update = {AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale),
+                                shared_key(clock, stream), clock, p, m, v, p, m, v};
+  touched<float4>(vectors, d, update, gate, g, rows);
+}
+EXPORT_KERNEL(row_adam_rounded4)
+KERNEL(256, row_adagrad4, int64_t vectors, int d, float eps, float decay, const float *g, const int *rows, const float *rates, const float *scale,
+       const float *gate, float *p, float *s) {
+  STARTED();
+  const Update<AdagradStep, 2> update = {AdagradStep(eps, decay, rates, scale), {p, s}, {p, s}};
+  touched<float4>(vectors, d, update, gate, g, rows);
 }
 EXPORT_KERNEL(row_adagrad4)
 
@@ -198,35 +279,50 @@ __device__ __forceinline__ int place_of(int row, const int *rows, int batch) {
   return from < batch && __ldg(rows + from) == row ? from : -1;
 }
 
-// by_rows does a step to all rows of a table, of which those of a batch have a gradient: a thread a Vector. vectors is their number in the table, d that
-// of a row.
-template <class Vector, class Step, int n>
-__device__ __forceinline__ void by_rows(int64_t vectors, int d, int batch, const Step &step, const float *gate, const float *g, const int *rows,
-                                        const float *const (&from)[n], float *const (&to)[n]) {
+// by_rows does an update to all rows of a table, of which those of a batch have a gradient: a thread a Vector. vectors is their number in the table, d
+// that of a row.
+template <class Vector, class Update>
+__device__ __forceinline__ void by_rows(int64_t vectors, int d, int batch, const Update &update, const float *gate, const float *g, const int *rows) {
   const int size = sizeof(Vector) / sizeof(float);
   int64_t at = thread_index();
   if (at >= vectors) return;
   bool shut = __ldg(gate) == 0.f;
   int64_t row = at / d;
   int place = shut ? -1 : place_of(row, rows, batch);
-  update(step, shut, gradient<Vector>(place < 0 ? nullptr : g + (place * (int64_t)d + (at - row * d)) * size), from, to, at * size);
+  update(shut, gradient<Vector>(place < 0 ? nullptr : g + (place * (int64_t)d + (at - row * d)) * size), at * size);
 }
 
 KERNEL(256, row_adam_dense, int64_t vectors, int d, int batch, float b1, float a1, float b2, float a2, float eps, float decay, int decoupled,
        const float *p, const float *m, const float *v, const float *g, const int *rows, const float *rates, const float *scale, const float *gate,
        float *p_out, float *m_out, float *v_out) {
   STARTED();
-  const float *const from[] = {p, m, v};
-  float *const to[] = {p_out, m_out, v_out};
-  by_rows<float>(vectors, d, batch, AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale), gate, g, rows, from, to);
+  const Update<AdamStep, 3> update = {AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale), {p, m, v}, {p_out, m_out, v_out}};
+  by_rows<float>(vectors, d, batch, update, gate, g, rows);
 }
 EXPORT_KERNEL(row_adam_dense)
+KERNEL(256, row_adam_dense_rounded, int64_t vectors, int d, int batch, float b1, float a1, float b2, float a2, float eps, float decay, int decoupled,
+       int64_t stream, const float *p, const uint16_t *m, const uint16_t *v, const float *g, const int *rows, const int *clock, const float *rates,
+       const float *scale, const float *gate, float *p_out, uint16_t *m_out, uint16_t *v_out) {
+  STARTED();
+  const RoundedUpdate update = {AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale),
+                                shared_key(clock, stream), clock, p, m, v, p_out, m_out, v_out};
+  by_rows<float>(vectors, d, batch, update, gate, g, rows);
+}
+EXPORT_KERNEL(row_adam_dense_rounded)
 KERNEL(256, row_adam_dense4, int64_t vectors, int d, int batch, float b1, float a1, float b2, float a2, float eps, float decay, int decoupled,
        const float *p, const float *m, const float *v, const float *g, const int *rows, const float *rates, const float *scale, const float *gate,
        float *p_out, float *m_out, float *v_out) {
   STARTED();
-  const float *const from[] = {p, m, v};
-  float *const to[] = {p_out, m_out, v_out};
-  by_rows<float4>(vectors, d, batch, AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale), gate, g, rows, from, to);
+  const Update<AdamStep, 3> update = {AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale), {p, m, v}, {p_out, m_out, v_out}};
+  by_rows<float4>(vectors, d, batch, update, gate, g, rows);
 }
 EXPORT_KERNEL(row_adam_dense4)
+KERNEL(256, row_adam_dense_rounded4, int64_t vectors, int d, int batch, float b1, float a1, float b2, float a2, float eps, float decay, int decoupled,
+       int64_t stream, const float *p, const uint16_t *m, const uint16_t *v, const float *g, const int *rows, const int *clock, const float *rates,
+       const float *scale, const float *gate, float *p_out, uint16_t *m_out, uint16_t *v_out) {
+  STARTED();
+  const RoundedUpdate update = {AdamStep(b1, a1, b2, a2, eps, decay, decoupled != 0, rates, scale),
+                                shared_key(clock, stream), clock, p, m, v, p_out, m_out, v_out};
+  by_rows<float4>(vectors, d, batch, update, gate, g, rows);
+}
+EXPORT_KERNEL(row_adam_dense_rounded4)

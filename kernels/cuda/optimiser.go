@@ -29,27 +29,29 @@ func (c *call) rowwise(kernel string, coefficients ...any) {
 }
 
 func adamCoefficients(k kernels.Adam) []any {
-	return []any{k.B1, 1 - k.B1, k.B2, 1 - k.B2, k.Eps, k.Decay, k.Decoupled}
+	c := []any{k.B1, 1 - k.B1, k.B2, 1 - k.B2, k.Eps, k.Decay, k.Decoupled}
+	if k.Moments16 {
+		c = append(c, int64(k.Stream))
+	}
+	return c
 }
 
-func (c *call) adam(k kernels.Adam) {
+// adamKernel is the name of the kernel for what moments are kept in.
+func adamKernel(name string, k kernels.Adam) string {
 	if k.Moments16 {
-		c.decline()
-		return
+		return name + "_rounded"
 	}
-	c.dense("adam", adamCoefficients(k)...)
+	return name
 }
+
+func (c *call) adam(k kernels.Adam) { c.dense(adamKernel("adam", k), adamCoefficients(k)...) }
 
 func (c *call) rowAdam(k kernels.RowAdam) {
-	if k.Moments16 {
-		c.decline()
-		return
-	}
 	if k.Dense {
-		c.byRows("row_adam_dense", adamCoefficients(k.Adam)...)
+		c.byRows(adamKernel("row_adam_dense", k.Adam), adamCoefficients(k.Adam)...)
 		return
 	}
-	c.rowwise("row_adam", adamCoefficients(k.Adam)...)
+	c.rowwise(adamKernel("row_adam", k.Adam), adamCoefficients(k.Adam)...)
 }
 
 // byRows launches an optimiser's step over every element, with a gradient by rows: the batch's size, the coefficients, then the operands.

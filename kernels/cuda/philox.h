@@ -25,6 +25,14 @@ __device__ __forceinline__ uint2 philox_key(const int *clock, uint64_t stream) {
   return make_uint2(words.x, words.y);
 }
 
+// shared_key is philox_key, drawn by one thread of a block for all: every thread must come here.
+__device__ __forceinline__ uint2 shared_key(const int *clock, uint64_t stream) {
+  SHARED_ARRAY(uint2, key, [1]);
+  if (threadIdx.x == 0) key[0] = philox_key(clock, stream);
+  __syncthreads();
+  return key[0];
+}
+
 // philox_at is the block of words at (t, row, column) of a stream.
 __device__ __forceinline__ uint4 philox_at(uint2 key, const int *clock, uint32_t row, uint32_t column) {
   return philox(key, make_uint4(column, row, __ldg(clock + 2), __ldg(clock + 3)));

@@ -5,14 +5,6 @@
 #include "kernel.h"
 #include "philox.h"
 
-// The block's key. The last barrier before threads return.
-__device__ __forceinline__ uint2 shared_key(const int *clock, uint64_t stream) {
-  SHARED_ARRAY(uint2, key, [1]);
-  if (threadIdx.x == 0) key[0] = philox_key(clock, stream);
-  __syncthreads();
-  return key[0];
-}
-
 // The row of the tensor at whose place the output's row is drawn: itself where id is null; -1 for zeros.
 __device__ __forceinline__ int64_t source_row(const int *__restrict__ id, int64_t row) { return id ? __ldg(id + row) : row; }
 
