@@ -44,7 +44,8 @@ func Cost(k kernels.Kernel, out, in []kernels.Desc) (flops, bytes int64) {
 		if k.Dense { // all of them
 			return 12 * n, bytes
 		}
-		return 12 * int64(in[3].Elems()), bytes - tables(out, in) + 6*in[3].Bytes()
+		rows := int64(in[3].Elems()) * int64(2*(in[0].Type.Size()+in[1].Type.Size()+in[2].Type.Size()))
+		return 12 * int64(in[3].Elems()), bytes - tables(out, in) + rows
 	case kernels.RowAdagrad:
 		return 6 * int64(in[2].Elems()), bytes - tables(out, in) + 4*in[2].Bytes()
 	case kernels.Put:

@@ -11,6 +11,7 @@ import (
 func f(dims ...int) kernels.Desc { return kernels.Of(kernels.Float32, dims...) }
 func d(dims ...int) kernels.Desc { return kernels.Of(kernels.Float64, dims...) }
 func i(dims ...int) kernels.Desc { return kernels.Of(kernels.Int32, dims...) }
+func h(dims ...int) kernels.Desc { return kernels.Of(kernels.BFloat16, dims...) }
 
 type shapes = []kernels.Desc
 
@@ -70,6 +71,12 @@ func TestInferRefusesWrongShapes(t *testing.T) {
 		{"a state too many", kernels.SGD{}, shapes{f(5), f(5), f(5), f(1), f(), f()}},
 		{"rates in float64", kernels.Adagrad{}, shapes{f(5), f(5), f(5), d(1), f(), f()}},
 		{"rows of another length", kernels.RowAdam{}, shapes{f(9, 2), f(9, 2), f(9, 2), f(5, 2), i(4), f(3), f(), f()}},
+		{"moments in bfloat16 unasked", kernels.Adam{}, shapes{f(5), h(5), h(5), f(5), f(3), f(), f()}},
+		{"moments in float32", kernels.Adam{Moments16: true}, shapes{f(5), f(5), f(5), f(5), i(4), f(3), f(), f()}},
+		{"moments without a clock", kernels.Adam{Moments16: true}, shapes{f(5), h(5), h(5), f(5), f(3), f(), f()}},
+		{"moments beside float64", kernels.RowAdam{Adam: kernels.Adam{Moments16: true}}, shapes{d(9, 2), h(9, 2), h(9, 2), d(4, 2), i(4), i(4), d(3), d(), d()}},
+		{"moments of another shape", kernels.RowAdam{Adam: kernels.Adam{Moments16: true}}, shapes{f(9, 2), h(8, 2), h(9, 2), f(4, 2), i(4), i(4), f(3), f(), f()}},
+		{"arithmetic in bfloat16", kernels.Binary(kernels.Add), shapes{h(5), h(5)}},
 		{"a vector", kernels.RowAdagrad{}, shapes{f(9), f(9), f(5), i(5), f(1), f(), f()}},
 		{"a clock of two words", kernels.Random{Shape: f(3)}, shapes{i(2)}},
 		{"no ids", kernels.Random{Shape: f(3, 2), Rows: true}, shapes{i(4)}},
@@ -119,6 +126,8 @@ func TestInferGivesShapes(t *testing.T) {
 		{kernels.NormaliseRows{}, shapes{f(4, 5)}, shapes{f(4, 5), f(4)}},
 		{kernels.LogSumExpWithGrad{Similarity: kernels.Similarity{Biased: true}}, shapes{f(5, 2), f(7, 2), f(5), f(7)}, shapes{f(5), f(5, 2), f(7, 2), f(7)}},
 		{kernels.RowAdam{}, shapes{f(9, 2), f(9, 2), f(9, 2), f(4, 2), i(4), f(3), f(), f()}, shapes{f(9, 2), f(9, 2), f(9, 2)}},
+		{kernels.Adam{Moments16: true}, shapes{f(5), h(5), h(5), f(5), i(4), f(3), f(), f()}, shapes{f(5), h(5), h(5)}},
+		{kernels.RowAdam{Adam: kernels.Adam{Moments16: true}}, shapes{f(9, 2), h(9, 2), h(9, 2), f(4, 2), i(4), i(4), f(3), f(), f()}, shapes{f(9, 2), h(9, 2), h(9, 2)}},
 		{kernels.Concat{Axis: 1}, shapes{f(3, 2), f(3, 5)}, shapes{f(3, 7)}},
 		{kernels.Pad{Before: 1, After: 2}, shapes{f(3)}, shapes{f(6)}},
 		{kernels.Permute{Order: [4]int{2, 0, 1}}, shapes{f(2, 3, 5)}, shapes{f(5, 2, 3)}},

@@ -236,7 +236,7 @@ func (m Map) Infer(in []Desc) ([]Desc, error) {
 		}
 	}
 	for _, d := range in {
-		if d.Type.IsFloat() && !floats(d, firstFloat(in)) {
+		if d.Type != Int32 && !floats(d, firstFloat(in)) {
 			return nil, wrong(m, "real inputs of one type", in)
 		}
 	}

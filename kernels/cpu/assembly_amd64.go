@@ -227,12 +227,8 @@ func philoxWordsAVX2(y *uint32, rows int, groups int, rowBytes int, keys *[20]ui
 //go:noescape
 func philoxWordsAVX512(y *uint32, rows int, groups int, rowBytes int, keys *[20]uint32, counter *[4]uint32)
 
-// widenAVX2 sets y to the n bfloat16 of b; n is a multiple of 8 above 0.
+// roundedAdamAVX2 is adamAVX2 for moments in bfloat16, which are rounded by the lower half of an element's word, and by the upper for v; n is a
+// multiple of 8 above 0.
 //
 //go:noescape
-func widenAVX2(y *float32, b *uint16, n int)
-
-// roundMomentsAVX2 rounds n elements of m and v to bfloat16, by the lower and the upper half of their words; n is a multiple of 8 above 0.
-//
-//go:noescape
-func roundMomentsAVX2(m16 *uint16, v16 *uint16, m *float32, v *float32, words *uint32, n int)
+func roundedAdamAVX2(p *float32, m *uint16, v *uint16, pIn *float32, mIn *uint16, vIn *uint16, grad *float32, words *uint32, n int, c *[10]float32)

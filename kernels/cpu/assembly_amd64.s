@@ -5493,75 +5493,89 @@ group:
 	VZEROUPPER
 	RET
 
-// func widenAVX2(y *float32, b *uint16, n int)
-// Requires: AVX, AVX2
-TEXT ·widenAVX2(SB), NOSPLIT, $0-24
-	MOVQ y+0(FP), AX
-	MOVQ b+8(FP), CX
-	MOVQ n+16(FP), DX
-	XORQ BX, BX
+DATA roundedAdamConstants<>+0(SB)/4, $0x0000ffff
+DATA roundedAdamConstants<>+4(SB)/4, $0x0000ffff
+DATA roundedAdamConstants<>+8(SB)/4, $0x0000ffff
+DATA roundedAdamConstants<>+12(SB)/4, $0x0000ffff
+DATA roundedAdamConstants<>+16(SB)/4, $0x0000ffff
+DATA roundedAdamConstants<>+20(SB)/4, $0x0000ffff
+DATA roundedAdamConstants<>+24(SB)/4, $0x0000ffff
+DATA roundedAdamConstants<>+28(SB)/4, $0x0000ffff
+DATA roundedAdamConstants<>+32(SB)/4, $0x7fc00000
+DATA roundedAdamConstants<>+36(SB)/4, $0x7fc00000
+DATA roundedAdamConstants<>+40(SB)/4, $0x7fc00000
+DATA roundedAdamConstants<>+44(SB)/4, $0x7fc00000
+DATA roundedAdamConstants<>+48(SB)/4, $0x7fc00000
+DATA roundedAdamConstants<>+52(SB)/4, $0x7fc00000
+DATA roundedAdamConstants<>+56(SB)/4, $0x7fc00000
+DATA roundedAdamConstants<>+60(SB)/4, $0x7fc00000
+GLOBL roundedAdamConstants<>(SB), RODATA|NOPTR, $64
+
+// func roundedAdamAVX2(p *float32, m *uint16, v *uint16, pIn *float32, mIn *uint16, vIn *uint16, grad *float32, words *uint32, n int, c *[10]float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·roundedAdamAVX2(SB), NOSPLIT, $0-80
+	MOVQ         p+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         pIn+24(FP), BX
+	MOVQ         mIn+32(FP), SI
+	MOVQ         vIn+40(FP), DI
+	MOVQ         grad+48(FP), R8
+	MOVQ         words+56(FP), R9
+	MOVQ         n+64(FP), R10
+	MOVQ         c+72(FP), R11
+	VBROADCASTSS (R11), Y0
+	VBROADCASTSS 4(R11), Y0
+	VBROADCASTSS 8(R11), Y0
+	VBROADCASTSS 12(R11), Y1
+	VBROADCASTSS 16(R11), Y2
+	VBROADCASTSS 20(R11), Y3
+	VBROADCASTSS 24(R11), Y4
+	VBROADCASTSS 28(R11), Y5
+	VBROADCASTSS 32(R11), Y6
+	VBROADCASTSS 36(R11), Y7
+	XORQ         R12, R12
 
 loop:
-	VPMOVZXWD (CX)(BX*2), Y0
-	VPSLLD    $0x10, Y0, Y0
-	VMOVUPS   Y0, (AX)(BX*4)
-	ADDQ      $0x08, BX
-	CMPQ      BX, DX
-	JL        loop
-	VZEROUPPER
-	RET
-
-DATA roundMomentsConstants<>+0(SB)/4, $0x0000ffff
-DATA roundMomentsConstants<>+4(SB)/4, $0x0000ffff
-DATA roundMomentsConstants<>+8(SB)/4, $0x0000ffff
-DATA roundMomentsConstants<>+12(SB)/4, $0x0000ffff
-DATA roundMomentsConstants<>+16(SB)/4, $0x0000ffff
-DATA roundMomentsConstants<>+20(SB)/4, $0x0000ffff
-DATA roundMomentsConstants<>+24(SB)/4, $0x0000ffff
-DATA roundMomentsConstants<>+28(SB)/4, $0x0000ffff
-DATA roundMomentsConstants<>+32(SB)/4, $0x7fc00000
-DATA roundMomentsConstants<>+36(SB)/4, $0x7fc00000
-DATA roundMomentsConstants<>+40(SB)/4, $0x7fc00000
-DATA roundMomentsConstants<>+44(SB)/4, $0x7fc00000
-DATA roundMomentsConstants<>+48(SB)/4, $0x7fc00000
-DATA roundMomentsConstants<>+52(SB)/4, $0x7fc00000
-DATA roundMomentsConstants<>+56(SB)/4, $0x7fc00000
-DATA roundMomentsConstants<>+60(SB)/4, $0x7fc00000
-GLOBL roundMomentsConstants<>(SB), RODATA|NOPTR, $64
-
-// func roundMomentsAVX2(m16 *uint16, v16 *uint16, m *float32, v *float32, words *uint32, n int)
-// Requires: AVX, AVX2
-TEXT ·roundMomentsAVX2(SB), NOSPLIT, $0-48
-	MOVQ    m16+0(FP), AX
-	MOVQ    v16+8(FP), CX
-	MOVQ    m+16(FP), DX
-	MOVQ    v+24(FP), BX
-	MOVQ    words+32(FP), SI
-	MOVQ    n+40(FP), DI
-	VMOVUPS roundMomentsConstants<>+0(SB), Y0
-	VMOVUPS roundMomentsConstants<>+32(SB), Y1
-	XORQ    R8, R8
-
-loop:
-	VMOVUPS      (SI)(R8*4), Y2
-	VPSRLD       $0x10, Y2, Y3
-	VPAND        Y0, Y2, Y2
-	VMOVUPS      (DX)(R8*4), Y4
-	VCMPPS       $0x03, Y4, Y4, Y5
-	VPADDD       Y2, Y4, Y4
-	VBLENDVPS    Y5, Y1, Y4, Y4
-	VPSRLD       $0x10, Y4, Y4
-	VMOVUPS      (BX)(R8*4), Y2
-	VCMPPS       $0x03, Y2, Y2, Y5
-	VPADDD       Y3, Y2, Y2
-	VBLENDVPS    Y5, Y1, Y2, Y2
-	VPSRLD       $0x10, Y2, Y2
-	VPACKUSDW    Y2, Y4, Y4
-	VPERMQ       $0xd8, Y4, Y4
-	VMOVDQU      X4, (AX)(R8*2)
-	VEXTRACTI128 $0x01, Y4, (CX)(R8*2)
-	ADDQ         $0x08, R8
-	CMPQ         R8, DI
+	VMOVUPS      (BX)(R12*4), Y7
+	VBROADCASTSS (R11), Y8
+	VMULPS       (R8)(R12*4), Y8, Y8
+	VBROADCASTSS 4(R11), Y9
+	VFMADD231PS  Y9, Y7, Y8
+	VPMOVZXWD    (SI)(R12*2), Y9
+	VPSLLD       $0x10, Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VFMADD231PS  Y8, Y1, Y9
+	VMULPS       Y3, Y8, Y10
+	VMULPS       Y8, Y10, Y10
+	VPMOVZXWD    (DI)(R12*2), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFMADD213PS  Y10, Y2, Y8
+	VMOVUPS      (R9)(R12*4), Y10
+	VPSRLD       $0x10, Y10, Y11
+	VPAND        roundedAdamConstants<>+0(SB), Y10, Y10
+	VPADDD       Y9, Y10, Y10
+	VCMPPS       $0x03, Y9, Y9, Y12
+	VBLENDVPS    Y12, roundedAdamConstants<>+32(SB), Y10, Y10
+	VPSRLD       $0x10, Y10, Y10
+	VPADDD       Y8, Y11, Y11
+	VCMPPS       $0x03, Y8, Y8, Y12
+	VBLENDVPS    Y12, roundedAdamConstants<>+32(SB), Y11, Y11
+	VPSRLD       $0x10, Y11, Y11
+	VPACKUSDW    Y11, Y10, Y10
+	VPERMQ       $0xd8, Y10, Y10
+	VMOVDQU      X10, (CX)(R12*2)
+	VEXTRACTI128 $0x01, Y10, (DX)(R12*2)
+	VMULPS       Y4, Y8, Y8
+	VSQRTPS      Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VMULPS       Y6, Y9, Y9
+	VDIVPS       Y8, Y9, Y9
+	VBROADCASTSS 36(R11), Y8
+	VFMSUB132PS  Y8, Y9, Y7
+	VMOVUPS      Y7, (AX)(R12*4)
+	ADDQ         $0x08, R12
+	CMPQ         R12, R10
 	JL           loop
 	VZEROUPPER
 	RET

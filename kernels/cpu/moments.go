@@ -5,45 +5,39 @@ import (
 	"nearfar/kernels/philox"
 )
 
-// Adam's moments in bfloat16: a block of them is widened, takes its step in the first-level cache, and is rounded by random bits.
+// Adam's moments in bfloat16: the random words of a block of elements are drawn into the first-level cache, then the block takes its step.
 
 // roundedBlock is the elements of a block, whole blocks of Philox.
 const roundedBlock = 512
 
-// rounded is the step of Adam with moments in bfloat16.
+// rounded is the update of Adam with moments in bfloat16.
 func (c *call[T]) rounded(f adam[T], clock tensor[T]) update[T] {
 	return func(from []tensor[T], at int, g []T) {
 		r := f.Rounding(clock.I)
+		k := f.coefficients()
+		var words [roundedBlock]uint32
 		for len(g) > 0 {
 			n := min(len(g), roundedBlock-at%4)
-			c.roundedStep(f, r, from, at, g[:n])
-			at, g = at+n, g[n:]
+			roundingWords(c.set, &words, r, at, n)
+			end := at + n
+			k.roundedStep(c.set, c.out[0].F[at:end], from[0].F[at:end], c.out[1].B[at:end], c.out[2].B[at:end], from[1].B[at:end], from[2].B[at:end],
+				g[:n], words[at%4:][:n])
+			at, g = end, g[n:]
 		}
 	}
 }
 
-// roundedStep is rounded for elements of which all random words are in a block.
-func (c *call[T]) roundedStep(f adam[T], r kernels.RoundedMoments, from []tensor[T], at int, g []T) {
-	var (
-		moment [2][roundedBlock]T
-		words  [roundedBlock]uint32
-		n      = len(g)
-		m, v   = moment[0][:n], moment[1][:n]
-	)
-	widen(c.set, m, from[1].B[at:at+n])
-	widen(c.set, v, from[2].B[at:at+n])
-	f.do([3][]T{c.out[0].F[at : at+n], m, v}, [3][]T{from[0].F[at : at+n], m, v}, g)
-	roundingWords(c.set, &words, r, at, n)
-	roundMoments(c.set, c.out[1].B[at:at+n], c.out[2].B[at:at+n], m, v, words[at%4:][:n])
-}
-
-func widen[T float](set Set, y []T, b []uint16) {
-	done := 0
+// roundedStep is coefficients.step, with moments that are rounded by the halves of their words.
+func (k coefficients[T]) roundedStep(set Set, pOut, p []T, mOut, vOut, m, v []uint16, g []T, words []uint32) {
 	if vectors[T](set) {
-		done = widenAVX(y, b)
+		singles := k.singles()
+		roundedAll(pOut, p, mOut, vOut, m, v, g, words, &singles)
+		return
 	}
-	for i, v := range b[done:] {
-		y[done+i] = T(kernels.FromBFloat16(v))
+	for i, w := range words {
+		pi, mi, vi := k.element(p[i], T(kernels.FromBFloat16(m[i])), T(kernels.FromBFloat16(v[i])), g[i])
+		pOut[i] = pi
+		mOut[i], vOut[i] = kernels.RoundBFloat16(float32(mi), uint16(w)), kernels.RoundBFloat16(float32(vi), uint16(w>>16))
 	}
 }
 
@@ -57,17 +51,5 @@ func roundingWords(set Set, words *[roundedBlock]uint32, r kernels.RoundedMoment
 	for i := range blocks {
 		b := block + uint64(i)
 		words[4*i], words[4*i+1], words[4*i+2], words[4*i+3] = philox.Words(key, uint32(b), uint32(b>>32), uint32(r.T), uint32(r.T>>32))
-	}
-}
-
-// roundMoments rounds by the words' halves.
-func roundMoments[T float](set Set, m16, v16 []uint16, m, v []T, words []uint32) {
-	done := 0
-	if vectors[T](set) {
-		done = roundMomentsAVX(m16, v16, m, v, words)
-	}
-	for i := done; i < len(words); i++ {
-		m16[i] = kernels.RoundBFloat16(float32(m[i]), uint16(words[i]))
-		v16[i] = kernels.RoundBFloat16(float32(v[i]), uint16(words[i]>>16))
 	}
 }

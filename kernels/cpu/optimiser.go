@@ -136,27 +136,43 @@ type adam[T float] struct {
 	set Set
 }
 
-func (k adam[T]) do(out, in [3][]T, g []T) {
-	lr, c1, c2 := float64(k.rates[0]), float64(k.rates[1]), T(k.rates[2])
+// coefficients are what a step multiplies by.
+type coefficients[T float] struct{ scale, decay, b1, a1, b2, a2, c2, eps, step, shrink T }
+
+func (k adam[T]) coefficients() coefficients[T] {
+	lr, c1 := float64(k.rates[0]), float64(k.rates[1])
 	decay, shrink := T(k.Decay), T(1)
 	if k.Decoupled {
 		decay, shrink = 0, T(1-lr*k.Decay)
 	}
-	scale, step, eps := k.scale[0], T(lr*c1), T(k.Eps)
-	b1, a1, b2, a2 := T(k.B1), T(1-k.B1), T(k.B2), T(1-k.B2)
+	return coefficients[T]{k.scale[0], decay, T(k.B1), T(1 - k.B1), T(k.B2), T(1 - k.B2), T(k.rates[2]), T(k.Eps), T(lr * c1), shrink}
+}
+
+// singles are those of the assembly.
+func (k coefficients[T]) singles() [10]float32 {
+	return [10]float32{float32(k.scale), float32(k.decay), float32(k.b1), float32(k.a1), float32(k.b2), float32(k.a2), float32(k.c2), float32(k.eps),
+		float32(k.step), float32(k.shrink)}
+}
+
+// element is the step of one element.
+func (k *coefficients[T]) element(p, m, v, g T) (T, T, T) {
+	g = g*k.scale + k.decay*p
+	m = k.b1*m + k.a1*g
+	v = k.b2*v + k.a2*g*g
+	return p*k.shrink - k.step*m/(sqrt(v*k.c2)+k.eps), m, v
+}
+
+func (k adam[T]) do(out, in [3][]T, g []T) {
+	c := k.coefficients()
 	if vectors[T](k.set) {
-		adamAll(out, in, g, &[10]float32{float32(scale), float32(decay), float32(b1), float32(a1), float32(b2), float32(a2), float32(c2), float32(eps),
-			float32(step), float32(shrink)})
+		singles := c.singles()
+		adamAll(out, in, g, &singles)
 		return
 	}
 	p, m, v := in[0][:len(g)], in[1][:len(g)], in[2][:len(g)]
 	pOut, mOut, vOut := out[0][:len(g)], out[1][:len(g)], out[2][:len(g)]
 	for i, gi := range g {
-		gi = gi*scale + decay*p[i]
-		mi := b1*m[i] + a1*gi
-		vi := b2*v[i] + a2*gi*gi
-		mOut[i], vOut[i] = mi, vi
-		pOut[i] = p[i]*shrink - step*mi/(sqrt(vi*c2)+eps)
+		pOut[i], mOut[i], vOut[i] = c.element(p[i], m[i], v[i], gi)
 	}
 }
 

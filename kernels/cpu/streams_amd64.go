@@ -145,16 +145,6 @@ func philoxRows(set Set, y *float32, rows, groups, rowBytes int, keys *[20]uint3
 	}
 }
 
-// widenAVX is widen for the most part: it returns the number of elements that it did.
-func widenAVX[T float](y []T, b []uint16) int {
-	n := len(b) &^ 7
-	if n > 0 {
-		_ = y[:n]
-		widenAVX2(at(y), &b[0], n)
-	}
-	return n
-}
-
 // roundingWordsAVX sets whole groups of eight blocks, which is never more than words holds.
 func roundingWordsAVX(set Set, words *[roundedBlock]uint32, r kernels.RoundedMoments, block uint64, blocks int) bool {
 	if uint32(block)+uint32(blocks)+8 < uint32(block) { // the count's upper half would change on the way
@@ -172,12 +162,26 @@ func roundingWordsAVX(set Set, words *[roundedBlock]uint32, r kernels.RoundedMom
 	return true
 }
 
-// roundMomentsAVX is roundMoments for the most part: it returns the number of elements that it did.
-func roundMomentsAVX[T float](m16, v16 []uint16, m, v []T, words []uint32) int {
-	n := len(words) &^ 7
-	if n > 0 {
-		_, _, _, _ = m16[:n], v16[:n], m[:n], v[:n]
-		roundMomentsAVX2(&m16[0], &v16[0], at(m), at(v), &words[0], n)
+// roundedAll is a step of adam with moments in bfloat16. The last elements go through a copy, with the same arithmetic.
+func roundedAll[T float](p, pIn []T, m, v, mIn, vIn []uint16, g []T, words []uint32, c *[10]float32) {
+	n := len(g)
+	_, _, _, _, _, _, _ = p[:n], pIn[:n], m[:n], v[:n], mIn[:n], vIn[:n], words[:n]
+	whole := n &^ 7
+	if whole > 0 {
+		roundedAdamAVX2(at(p), &m[0], &v[0], at(pIn), &mIn[0], &vIn[0], at(g), &words[0], whole, c)
 	}
-	return n
+	if whole < n {
+		var f [2][8]T
+		var b [2][8]uint16
+		var w [8]uint32
+		copy(f[0][:], pIn[whole:n])
+		copy(f[1][:], g[whole:])
+		copy(b[0][:], mIn[whole:n])
+		copy(b[1][:], vIn[whole:n])
+		copy(w[:], words[whole:n])
+		roundedAdamAVX2(at(f[0][:]), &b[0][0], &b[1][0], at(f[0][:]), &b[0][0], &b[1][0], at(f[1][:]), &w[0], 8, c)
+		copy(p[whole:n], f[0][:])
+		copy(m[whole:n], b[0][:])
+		copy(v[whole:n], b[1][:])
+	}
 }

@@ -25,10 +25,9 @@ func normaliseGradAll[T float](dx, y, inv, g []T, d int) {}
 
 func totalAVX2[T float](op kernels.ReduceOp, x []T) (float64, bool) { return 0, false }
 
-func widenAVX[T float](y []T, b []uint16) int { return 0 }
-
 func roundingWordsAVX(set Set, words *[roundedBlock]uint32, r kernels.RoundedMoments, block uint64, blocks int) bool {
 	return false
 }
 
-func roundMomentsAVX[T float](m16, v16 []uint16, m, v []T, words []uint32) int { return 0 }
+func roundedAll[T float](p, pIn []T, m, v, mIn, vIn []uint16, g []T, words []uint32, c *[10]float32) {
+}

@@ -28,8 +28,7 @@ func streams() {
 		philox("AVX2", YMM, 2, words)
 		philox("AVX512", ZMM, 1, words)
 	}
-	widen()
-	roundMoments()
+	roundedAdam()
 }
 
 // lane is eight neighbouring elements, or under a mask the first few of them.
