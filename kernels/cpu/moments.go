@@ -11,7 +11,7 @@ import (
 const roundedBlock = 512
 
 // rounded is the update of Adam with moments in bfloat16.
-func (c *call[T]) rounded(f adam[T], clock tensor[T]) update[T] {
+func (c *call[T]) rounded(f *adam[T], clock tensor[T]) update[T] {
 	return func(from []tensor[T], at int, g []T) {
 		r := f.Rounding(clock.I)
 		k := f.coefficients()
@@ -28,7 +28,7 @@ func (c *call[T]) rounded(f adam[T], clock tensor[T]) update[T] {
 }
 
 // roundedStep is coefficients.step, with moments that are rounded by the halves of their words.
-func (k coefficients[T]) roundedStep(set Set, pOut, p []T, mOut, vOut, m, v []uint16, g []T, words []uint32) {
+func (k *coefficients[T]) roundedStep(set Set, pOut, p []T, mOut, vOut, m, v []uint16, g []T, words []uint32) {
 	if vectors[T](set) {
 		singles := k.singles()
 		roundedAll(pOut, p, mOut, vOut, m, v, g, words, &singles)

@@ -122,7 +122,7 @@ func (c *call[T]) rowAdam(k kernels.RowAdam) Work {
 
 func (c *call[T]) adamStep(k kernels.Adam) (shared[T], update[T]) {
 	last := len(c.in) - 3
-	f := adam[T]{k, sharedFrom(c.in[last:]), c.set}
+	f := &adam[T]{k, sharedFrom(c.in[last:]), c.set}
 	if k.Moments16 {
 		return f.shared, c.rounded(f, c.in[last-1])
 	}
@@ -139,7 +139,7 @@ type adam[T float] struct {
 // coefficients are what a step multiplies by.
 type coefficients[T float] struct{ scale, decay, b1, a1, b2, a2, c2, eps, step, shrink T }
 
-func (k adam[T]) coefficients() coefficients[T] {
+func (k *adam[T]) coefficients() coefficients[T] {
 	lr, c1 := float64(k.rates[0]), float64(k.rates[1])
 	decay, shrink := T(k.Decay), T(1)
 	if k.Decoupled {
@@ -149,7 +149,7 @@ func (k adam[T]) coefficients() coefficients[T] {
 }
 
 // singles are those of the assembly.
-func (k coefficients[T]) singles() [10]float32 {
+func (k *coefficients[T]) singles() [10]float32 {
 	return [10]float32{float32(k.scale), float32(k.decay), float32(k.b1), float32(k.a1), float32(k.b2), float32(k.a2), float32(k.c2), float32(k.eps),
 		float32(k.step), float32(k.shrink)}
 }
@@ -162,7 +162,7 @@ func (k *coefficients[T]) element(p, m, v, g T) (T, T, T) {
 	return p*k.shrink - k.step*m/(sqrt(v*k.c2)+k.eps), m, v
 }
 
-func (k adam[T]) do(out, in [3][]T, g []T) {
+func (k *adam[T]) do(out, in [3][]T, g []T) {
 	c := k.coefficients()
 	if vectors[T](k.set) {
 		singles := c.singles()
