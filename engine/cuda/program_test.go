@@ -65,10 +65,10 @@ func queue(b *engine.Builder) engine.Step {
 }
 
 // train builds a program, runs it, and returns the states. Whatever fails, everything is closed.
-func train(d engine.Device, m func(b *engine.Builder) engine.Step, steps int, see func(*engine.Program) error) (states []engine.Saved, err error) {
+func train(d engine.Device, m func(b *engine.Builder) engine.Step, steps int, see func(*engine.Program) error, options ...engine.PlanOption) (states []engine.Saved, err error) {
 	s := engine.NewStore(d, kernels.Float32, 11)
 	defer func() { err = errors.Join(err, s.Close()) }()
-	p, err := engine.Build(s, m)
+	p, err := engine.Build(s, m, options...)
 	if err != nil {
 		return nil, err
 	}
