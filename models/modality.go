@@ -30,10 +30,11 @@ type modalities struct {
 	FeatureOptions
 	items, dim int
 	of         []dataset.Features
+	state      int // bytes that the optimiser keeps beside a parameter
 }
 
 func newModalities(o FeatureOptions, d Data, dim int) (modalities, error) {
-	m := modalities{o, d.Train.Items, dim, d.ItemFeatures}
+	m := modalities{o, d.Train.Items, dim, d.ItemFeatures, d.StateBytes}
 	if len(m.of) == 0 {
 		return m, fmt.Errorf("the data has no features of items: want files NAME_feat.npy beside the interactions")
 	}
@@ -56,12 +57,12 @@ func (m *modalities) tables() (bytes int64) {
 	return bytes
 }
 
-// bytes is what training takes for the features, beside those that were read: a constant, or a parameter and Adam's two moments.
+// bytes is what training takes for the features, beside those that were read: a constant, or a parameter and what the optimiser keeps of it.
 func (m *modalities) bytes() int64 {
 	if m.Freeze {
 		return m.tables()
 	}
-	return 3 * m.tables()
+	return m.tables() / 4 * int64(4+m.state)
 }
 
 // String names the features and what they take.
@@ -74,11 +75,11 @@ func (m *modalities) String() string {
 	if m.Freeze {
 		return text + ", frozen"
 	}
-	return text + fmt.Sprintf(", trained, with Adam's moments %.3g GiB", float64(m.bytes())/memory.GiB)
+	return text + fmt.Sprintf(", trained, with what the optimiser keeps %.3g GiB", float64(m.bytes())/memory.GiB)
 }
 
 func (m *modalities) tooLarge(available int64) error {
-	lower := "-freeze-features needs a third, -modalities names fewer"
+	lower := "-moments bf16 halves what Adam keeps, -freeze-features needs none of it, -modalities names fewer"
 	if m.Freeze {
 		lower = "-modalities names fewer"
 	}

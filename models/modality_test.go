@@ -54,9 +54,9 @@ func TestModalityWeights(t *testing.T) {
 
 // A table too large is refused before anything is allocated, with what would help.
 func TestFeaturesThatDoNotFit(t *testing.T) {
-	m := modalities{items: 1 << 14, dim: 64, of: []dataset.Features{{Name: "image", Dim: 64, Value: make([]float32, 1<<20)}, {Name: "text", Dim: 192, Value: make([]float32, 3<<20)}}}
+	m := modalities{items: 1 << 14, dim: 64, state: 8, of: []dataset.Features{{Name: "image", Dim: 64, Value: make([]float32, 1<<20)}, {Name: "text", Dim: 192, Value: make([]float32, 3<<20)}}}
 	if got, want := m.tooLarge(1<<30).Error(), "the system has 1 GiB available, and training takes at least 0.0469 GiB for features of 16384 items, image x 64, text x 192: "+
-		"0.0156 GiB, trained, with Adam's moments 0.0469 GiB; -freeze-features needs a third, -modalities names fewer"; got != want {
+		"0.0156 GiB, trained, with what the optimiser keeps 0.0469 GiB; -moments bf16 halves what Adam keeps, -freeze-features needs none of it, -modalities names fewer"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if m.Freeze = true; m.bytes() != 16<<20 || !strings.HasSuffix(m.String(), "GiB, frozen") {

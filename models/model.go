@@ -19,6 +19,9 @@ type Data struct {
 
 	UserFields, ItemFields *dataset.Attributes // nil where the data has none
 
+	// StateBytes is what the optimiser keeps beside each parameter: with it a model knows what training takes.
+	StateBytes int
+
 	ItemFeatures []dataset.Features // of each modality, sorted by name; nil where the options are not Featured
 }
 

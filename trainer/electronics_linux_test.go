@@ -25,7 +25,7 @@ import (
 //
 //	go test ./trainer -run - -bench Electronics/trained -benchtime 1x -timeout 30m
 func BenchmarkElectronics(b *testing.B) {
-	for _, how := range []struct{ name, args string }{{"trained", ""}, {"frozen", "-freeze-features"}} {
+	for _, how := range []struct{ name, args string }{{"trained", ""}, {"moments", "-moments bf16"}, {"frozen", "-freeze-features"}} {
 		b.Run(how.name, func(b *testing.B) {
 			data := electronics(b, 192_403, 63_001, 1_689_188, map[string]int{"image": 4096, "text": 384})
 			for b.Loop() {

@@ -12,7 +12,12 @@ import (
 
 // NewModel makes a model of the data, and has it prepare what it needs of that. The console, where not nil, shows how far it is.
 func NewModel(ctx context.Context, of models.Options, data *dataset.Dataset, o Options, console *progress.Console) (models.Model, error) {
-	m, err := of.New(models.Data{Train: data.Train, Seed: o.Seed, UserFields: data.UserFields, ItemFields: data.ItemFields, ItemFeatures: data.ItemFeatures})
+	rule, err := o.optimiser()
+	if err != nil {
+		return nil, err
+	}
+	m, err := of.New(models.Data{Train: data.Train, Seed: o.Seed, UserFields: data.UserFields, ItemFields: data.ItemFields, ItemFeatures: data.ItemFeatures,
+		StateBytes: rule.StateBytes()})
 	if err != nil {
 		return nil, err
 	}
