@@ -3,6 +3,7 @@
 # make race   the same under the race detector
 # make bench  Go's benchmarks, one after another
 # make bench-kernels  every kernel: verified, timed, held against what the machine can do (docs/benchmarks.md)
+# make bench-bm3  steps of BM3 beside PyTorch's (docs/peers/bm3_torch.py) on the data sets of MULTIMODAL; PYTHON, THREADS
 # make bench-torch DATA=yelp2018  against PyTorch on the same inputs; PYTHON=python3 has torch, THREADS=1, JSON=FILE
 # make lint   gofmt, go vet, staticcheck
 # make gen    the assembly of kernels/cpu from its generator
@@ -18,7 +19,7 @@
 
 STATICCHECK := $(shell sed -n 's/^staticcheck=\([^ ]*\).*/\1/p' .ci/run)
 
-.PHONY: build test race bench bench-kernels bench-torch lint gen ci clean gpu test-gpu test-on-gpu images cuda-toolkit
+.PHONY: build test race bench bench-kernels bench-bm3 bench-torch lint gen ci clean gpu test-gpu test-on-gpu images cuda-toolkit
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
 
@@ -38,6 +39,13 @@ bench-kernels:
 DATA ?=
 PYTHON ?= python3
 THREADS ?= 1
+MULTIMODAL ?= ../shared/data/multimodal
+bench-bm3:
+	for set in lfm2k tiktok; do \
+		OMP_WAIT_POLICY=passive $(PYTHON) docs/peers/bm3_torch.py --data $(MULTIMODAL)/$$set --threads $(THREADS) --time-steps 200 && \
+		NEARFAR_DATA=$(abspath $(MULTIMODAL)/..) go test ./trainer -run - -bench Step/multimodal/$$set/bm3 -benchtime 200x -cpu $(THREADS) || exit 1; \
+	done
+
 bench-torch:
 	go build -o bin/ ./cmd/kernelbench
 	taskset -c 0-$$(($(THREADS) - 1)) bin/kernelbench -torch $(PYTHON) -threads $(THREADS) $(if $(DATA),-data $(DATA),-sizes 70k) -N 2048,0 $(if $(JSON),-json $(JSON)) $(BENCH)

@@ -10,7 +10,6 @@ import (
 	"nearfar/engine/cpu"
 	"nearfar/kernels"
 	kernelset "nearfar/kernels/cpu"
-	"nearfar/models"
 )
 
 // sharedData is a data set beside the repository, or where NEARFAR_DATA says.
@@ -27,27 +26,35 @@ func sharedData(t testing.TB, name string) string {
 	return path
 }
 
-// BenchmarkStep times a whole training step, sampling included, on two threads, and counts its allocations:
+// BenchmarkStep times a whole training step, sampling included, on as many threads as -cpu says, and counts its allocations:
 //
 //	go test ./trainer -run - -bench Step -benchtime 20x
 func BenchmarkStep(b *testing.B) {
-	for _, data := range []string{"embedded", "graph/lastfm", "graph/yelp2018"} {
-		for _, model := range []string{"lightgcn", "sgl", "simgcl", "xsimgcl"} {
-			b.Run(data+"/"+model, func(b *testing.B) {
-				args := []string{"-batch", "2048", "-layers", "3", "-dim", "64", "-select", "last"}
-				if data != "embedded" {
-					args = append(args, "-data", sharedData(b, data))
+	graph, multimodal := []string{"lightgcn", "sgl", "simgcl", "xsimgcl"}, []string{"vbpr", "freedom", "bm3"}
+	for _, of := range []struct {
+		data   string
+		layers string
+		models []string
+	}{{"embedded", "3", graph}, {"graph/lastfm", "3", graph}, {"graph/yelp2018", "3", graph}, {"multimodal/lfm2k", "1", multimodal}, {"multimodal/tiktok", "1", multimodal}} {
+		for _, model := range of.models {
+			b.Run(of.data+"/"+model, func(b *testing.B) {
+				args := []string{"-batch", "2048", "-dim", "64", "-lr", "0.001", "-select", "last"}
+				if model != "vbpr" {
+					args = append(args, "-layers", of.layers)
+				}
+				if of.data != "embedded" {
+					args = append(args, "-data", sharedData(b, of.data))
 				}
 				j := newJob(b, model, "", args...)
 				set, err := j.load(b.Context())
 				if err != nil {
 					b.Fatal(err)
 				}
-				m, err := j.Model.New(models.Data{Train: set.Train, Seed: 1})
+				m, err := NewModel(b.Context(), j.Model, set, j.Options, nil)
 				if err != nil {
 					b.Fatal(err)
 				}
-				device := cpu.New(2, kernelset.Best())
+				device := cpu.New(0, kernelset.Best())
 				defer device.Close()
 				store := engine.NewStore(device, kernels.Float32, 1)
 				p, err := BuildTraining(store, m, j.Options)
