@@ -16,7 +16,8 @@ func ToBFloat16(f float32) uint16 {
 }
 
 // RoundBFloat16 rounds to one of the two bfloat16 between which f is, by 16 random bits: up in magnitude with the probability f - down : up - down, so that
-// the mean of the results is f. What is a bfloat16 stays. (Stochastic rounding: Gupta, Agrawal, Gopalakrishnan, Narayanan, ICML 2015.)
+// the mean of the results is f. What is a bfloat16 stays. Above the largest one, up is infinite. (Stochastic rounding: Gupta, Agrawal, Gopalakrishnan,
+// Narayanan, ICML 2015.)
 func RoundBFloat16(f float32, random uint16) uint16 { return bfloat16(f, uint32(random)) }
 
 // bfloat16 is the upper half of f's bits and a number below 2^16, which is what carries.

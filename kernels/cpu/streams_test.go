@@ -64,6 +64,41 @@ func TestUniformsEveryWidth(t *testing.T) {
 	}
 }
 
+// m' is g and v' its square, so that nothing but their rounding is tried: of every kind of number, at every length, from places within a block of Philox
+// and over the end of a count of blocks in 32 bits. Every set draws the same words and rounds to the same bits.
+func TestRoundedMomentsEveryLength(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	special := []float32{0, 1, -1 - 0x1p-8, inf, -inf, nan, -nan, math.MaxFloat32, -math.MaxFloat32, 1e-44, -3e-39, 1.1e19}
+	r := kernels.Adam{Stream: philox.Name("x")}.Rounding([]int32{7, -1, -2, 3})
+	k := coefficients[float32]{scale: 1, a1: 1, a2: 1, c2: 1, eps: 1, shrink: 1}
+	for n := 1; n < 70; n++ {
+		g := wave(n, 1)
+		for i := range g {
+			if i%3 > 0 {
+				g[i] = special[(i+n)%len(special)]
+			}
+		}
+		for _, at := range []int{0, 1, 2, 3, 4*(1<<32-9) + n%4} {
+			for _, s := range each() {
+				const behind = 0xabcd
+				m, v, p := make([]uint16, n+1), make([]uint16, n+1), make([]float32, n)
+				m[n], v[n] = behind, behind
+				var words [roundedBlock]uint32
+				roundingWords(s, &words, r, at, n)
+				k.roundedStep(s, p, p, m[:n], v[:n], m[:n], v[:n], g, words[at%4:][:n])
+				for i, x := range g {
+					if wantM, wantV := r.At(at+i, x, x*x); m[i] != wantM || v[i] != wantV {
+						t.Fatalf("%s, element %d, %d of %d: %v is rounded to %#x and its square to %#x, want %#x and %#x", s.Name(), at+i, i, n, x, m[i], v[i], wantM, wantV)
+					}
+				}
+				if m[n] != behind || v[n] != behind {
+					t.Fatalf("%s writes behind the last of %d elements", s.Name(), n)
+				}
+			}
+		}
+	}
+}
+
 func TestTotalsEveryLength(t *testing.T) {
 	for n := range 70 {
 		x := wave(n+1, 1)
