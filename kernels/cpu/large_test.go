@@ -114,6 +114,64 @@ func TestShapesAtWhichWorkIsCut(t *testing.T) {
 	}
 }
 
+// Adam with a gradient by rows is Adam of the scattered gradient, to the bit, wherever the table is cut: a part has no rows, or some at its ends, and
+// begins within a block of random words.
+func TestRowAdamDenseOverManyParts(t *testing.T) {
+	const n, d = 1500, 35 // parts of 234 rows
+	rows := []int32{0, 1, 233, 234, 235, 467, 900, 936, 1169, 1170, n - 1, -1, -1}
+	r := rand.New(rand.NewPCG(7, 8))
+	number := func(dims ...int) cpu.Tensor {
+		x := gaussian(r, dims...)
+		return lower(kernels.Float32, x.Desc, &x)
+	}
+	p, m, v, g := number(n, d), number(n, d), number(n, d), number(len(rows), d)
+	scattered := lower(kernels.Float32, p.Desc, nil)
+	clear(scattered.F32)
+	for k, row := range rows {
+		if row >= 0 {
+			copy(scattered.F32[int(row)*d:][:d], g.F32[k*d:])
+		}
+	}
+	for i, x := range v.F32 {
+		v.F32[i] = x * x
+	}
+	halved := func(x cpu.Tensor) cpu.Tensor {
+		h := cpu.Tensor{Desc: x.Desc.As(kernels.BFloat16)}
+		for _, v := range x.F32 {
+			h.B16 = append(h.B16, kernels.ToBFloat16(v))
+		}
+		return h
+	}
+	ids := cpu.Tensor{Desc: kernels.Of(kernels.Int32, len(rows)), I32: rows}
+	clock := []cpu.Tensor{{Desc: kernels.Of(kernels.Int32, 4), I32: []int32{1, 0, 7, 0}}}
+	one := cpu.Tensor{Desc: kernels.Of(kernels.Float32), F32: []float32{1}}
+	rest := []cpu.Tensor{{Desc: kernels.Of(kernels.Float32, 3), F32: []float32{.1, 1.5, 1.2}}, one, one}
+	adam := kernels.Adam{B1: .9, B2: .999, Eps: 1e-8, Decay: .01}
+	for _, s := range cpu.Sets() {
+		for _, adam.Moments16 = range []bool{false, true} {
+			states, clock := []cpu.Tensor{p, m, v}, clock
+			if adam.Moments16 {
+				states = []cpu.Tensor{p, halved(m), halved(v)}
+			} else {
+				clock = nil
+			}
+			step := func(k kernels.Kernel, gradient ...cpu.Tensor) (out []cpu.Tensor) {
+				for _, x := range states {
+					out = append(out, cpu.Tensor{Desc: x.Desc, F32: slices.Clone(x.F32), B16: slices.Clone(x.B16)})
+				}
+				run(bound(t, s, k, out, slices.Concat(out, gradient, clock, rest)), 3) // in place: an element takes one step
+				return out
+			}
+			want, got := step(adam, scattered), step(kernels.RowAdam{Adam: adam, Dense: true}, g, ids)
+			for i := range want {
+				if !slices.Equal(got[i].F32, want[i].F32) || !slices.Equal(got[i].B16, want[i].B16) {
+					t.Errorf("%s, moments in 16 bits %v: output %d is not that of the scattered gradient", s.Name(), adam.Moments16, i)
+				}
+			}
+		}
+	}
+}
+
 // unique is what a batch of unique ids gives: the last third of rows and columns is absent, and so are some before.
 func unique(r *rand.Rand, rows, cols, d int, s kernels.Similarity) (x, y kernels.Tensor64, shared []kernels.Tensor64) {
 	present := func(i, n int) bool { return i < n*2/3 && i%7 != 3 }
