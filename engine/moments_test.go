@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"maps"
 	"math"
 	"testing"
 
@@ -68,7 +69,7 @@ func TestMoments16DoNotFreeze(t *testing.T) {
 	}
 }
 
-// Moments are half as large, and the rest is as it was.
+// Moments in 16 bits are half as large, the rest is as it was, and a rule knows what it keeps.
 func TestMoments16InTheStore(t *testing.T) {
 	bytes := func(o engine.Optimiser) map[string]int64 {
 		r := start(t, cpu.New(1, kernelset.Generic()), kernels.Float32, slopes(o, repeat(1, 10)))
@@ -80,14 +81,25 @@ func TestMoments16InTheStore(t *testing.T) {
 		}
 		return sizes
 	}
-	for name, want := range map[string]int64{"p": 40, "p/Adam.m": 20, "p/Adam.v": 20} {
-		if got := bytes(in16(engine.Adam(.1)))[name]; got != want {
-			t.Errorf("%s has %d bytes, want %d", name, got, want)
+	for _, c := range []struct {
+		o    engine.Optimiser
+		want map[string]int64
+	}{
+		{in16(engine.Adam(.1)), map[string]int64{"p": 40, "p/Adam.m": 20, "p/Adam.v": 20}},
+		{engine.AdamW(.1, 0), map[string]int64{"p": 40, "p/AdamW.m": 40, "p/AdamW.v": 40}},
+		{engine.Adagrad(.1), map[string]int64{"p": 40, "p/Adagrad.s": 40}},
+		{engine.SGD(.1, 0), map[string]int64{"p": 40}},
+	} {
+		got := bytes(c.o)
+		if !maps.Equal(got, c.want) {
+			t.Errorf("the store has the bytes %v, want %v", got, c.want)
 		}
-	}
-	for name, want := range map[string]int64{"p": 40, "p/AdamW.m": 40, "p/AdamW.v": 40} {
-		if got := bytes(engine.AdamW(.1, 0))[name]; got != want {
-			t.Errorf("%s has %d bytes, want %d", name, got, want)
+		kept := -got["p"]
+		for _, n := range got {
+			kept += n
+		}
+		if want := int64(10 * c.o.StateBytes()); kept != want {
+			t.Errorf("%s keeps %d bytes beside ten parameters, and says %d", c.o.Kernel.Name(), kept, want)
 		}
 	}
 }

@@ -84,14 +84,13 @@ func (o Optimiser) states() []string {
 	panic(&op.Error{Err: fmt.Errorf("%s is not an optimiser", o.Kernel.Name())})
 }
 
-// StateBytes is what the rule keeps beside each parameter in float32.
+// StateBytes is what the rule keeps beside each parameter, in a Store in float32.
 func (o Optimiser) StateBytes() int {
-	const single, brain = 4, 2
-	each := single
+	t := kernels.Float32
 	if a, ok := o.Kernel.(kernels.Adam); ok && a.Moments16 {
-		each = brain
+		t = kernels.BFloat16
 	}
-	return each * len(o.states())
+	return t.Size() * len(o.states())
 }
 
 // rates is the host's part of step t: the learning rate and Adam's bias corrections.

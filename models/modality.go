@@ -79,9 +79,13 @@ func (m *modalities) String() string {
 }
 
 func (m *modalities) tooLarge(available int64) error {
-	lower := "-moments bf16 halves what Adam keeps, -freeze-features needs none of it, -modalities names fewer"
-	if m.Freeze {
-		lower = "-modalities names fewer"
+	const adam = 2 * 4 // moments in float32
+	lower := "-modalities names fewer"
+	if !m.Freeze && m.state > 0 {
+		lower = "-freeze-features needs none of it, " + lower
+	}
+	if !m.Freeze && m.state == adam {
+		lower = "-moments bf16 halves what Adam keeps, " + lower
 	}
 	return fmt.Errorf("the system has %.3g GiB available, and training takes at least %.3g GiB for %s; %s", float64(available)/memory.GiB, float64(m.bytes())/memory.GiB,
 		m, lower)

@@ -59,6 +59,11 @@ func TestFeaturesThatDoNotFit(t *testing.T) {
 		"0.0156 GiB, trained, with what the optimiser keeps 0.0469 GiB; -moments bf16 halves what Adam keeps, -freeze-features needs none of it, -modalities names fewer"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
+	for state, want := range map[int]string{4: "; -freeze-features needs none of it, -modalities names fewer", 0: "GiB; -modalities names fewer"} { // with -moments bf16, with sgd
+		if m.state = state; !strings.HasSuffix(m.tooLarge(1<<30).Error(), want) || m.bytes() != int64(4+state)<<22 {
+			t.Errorf("%d bytes beside a parameter: %d in all, %v, want %q", state, m.bytes(), m.tooLarge(1<<30), want)
+		}
+	}
 	if m.Freeze = true; m.bytes() != 16<<20 || !strings.HasSuffix(m.String(), "GiB, frozen") {
 		t.Errorf("frozen features take %d bytes: %s", m.bytes(), &m)
 	}
