@@ -66,7 +66,8 @@ func (c *code) useRowGradient(scatter *inst) {
 // gradientOfAdam is the place of the gradient among kernels.Adam's inputs.
 const gradientOfAdam = 3
 
-// isTotal tells whether a kernel makes one number of a tensor, which is finite where all elements are, and does not depend on zeros among them.
+// isTotal tells whether a kernel makes one number of a tensor, which zeros among the elements do not change but for the order of a sum. Whether it is finite
+// is then the same too, unless the sum of squares ends within its rounding of the largest number.
 func isTotal(k kernels.Kernel) bool {
 	r, ok := k.(kernels.Reduce)
 	return ok && r.Axes == kernels.AllAxes && (r.Op == kernels.SumSquares || r.Op == kernels.AllFinite)

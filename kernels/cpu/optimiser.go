@@ -54,7 +54,11 @@ func (c *call[T]) dense(sh shared[T], step update[T]) Work {
 func (c *call[T]) rowwise(sh shared[T], step update[T]) Work {
 	var w Work
 	for k, out := range c.out {
-		w = append(append(w, carry(out.F, c.in[k].F, len(out.F))...), carry(out.B, c.in[k].B, len(out.B))...)
+		if in := c.in[k]; in.Type == kernels.BFloat16 {
+			w = append(w, carry(out.B, in.B, in.Elems())...)
+		} else {
+			w = append(w, carry(out.F, in.F, in.Elems())...)
+		}
 	}
 	n := len(c.out)
 	g, rows, d := c.in[n], c.in[n+1], c.in[n].Cols()
