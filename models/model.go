@@ -5,6 +5,7 @@ package models
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"nearfar/engine"
 	"nearfar/engine/op"
@@ -39,6 +40,22 @@ type TableModel interface {
 	// Score gives users [U, k] and items [I, k] such that user u ranks items by the inner product of the rows.
 	Score(b *engine.Builder) (users, items *op.Node)
 }
+
+// RowsOf tells whose rows a parameter has, by its name: the users', the items', those of both, users first, or nobody's.
+func RowsOf(param string) (users, items bool) {
+	switch {
+	case param == "embedding":
+		return true, true
+	case param == "embedding/users":
+		return true, false
+	case param == "embedding/items", IsFeatures(param):
+		return false, true
+	}
+	return false, false
+}
+
+// IsFeatures tells whether a parameter begins as the features of items.
+func IsFeatures(param string) bool { return strings.HasPrefix(param, "features/") }
 
 // A Preparer computes from the data what takes long, before its programs are built.
 type Preparer interface {

@@ -4,9 +4,13 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"nearfar/engine"
+	"nearfar/engine/cpu"
+	kernelset "nearfar/kernels/cpu"
 	"nearfar/models"
 	"nearfar/trainer/dataset"
 )
@@ -104,5 +108,83 @@ func TestResumeWithOtherFeatures(t *testing.T) {
 	j.Options.Epochs = 3
 	if _, err := j.mustRun(t, context.Background()); err == nil || !strings.Contains(err.Error(), "the run was made on other data") {
 		t.Errorf("with other features: %v", err)
+	}
+}
+
+// A warm start gives users and items their rows by id also where a model has tables for each, features that were trained among them. New items keep
+// their features, whatever the others begin with.
+func TestWarmStartWithFeatures(t *testing.T) {
+	folder := func(users, items []int) string {
+		path := grown(t, named("u", users...), named("", items...))
+		for _, name := range []string{"image_feat.npy", "text_feat.npy"} {
+			b, err := os.ReadFile(filepath.Join(mmrec, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(path, name), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return path
+	}
+	// One user is gone and one is new: there are as many. Two items are new, of which one comes first.
+	before, after := folder(upTo(12), append([]int{1, 2}, upTo(22)[4:]...)), folder(append(upTo(11), 20), upTo(22)[1:])
+	for model, names := range map[string][]string{"vbpr": {"embedding/users", "embedding/items"}, "bm3": {"features/image", "features/text"}} {
+		path := filepath.Join(t.TempDir(), "former")
+		if _, err := newJob(t, model, path, "-data", before, "-select", "last").mustRun(t, t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f, err := readFormer(path, model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := newJob(t, model, "", "-data", after, "-select", "last", "-init-from", path, "-init-new", "mean")
+		data, err := j.load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		device := cpu.New(1, kernelset.Best())
+		defer device.Close()
+		r := &run{Job: j, data: data}
+		defer r.close()
+		if err := r.build(t.Context(), device); err != nil {
+			t.Fatal(err)
+		}
+		fresh := map[string][]float32{}
+		for _, name := range names {
+			if fresh[name], _, err = r.store.Read32(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.warmStart(); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			got, d, err := r.store.Read32(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids, was := data.ItemID, f.items
+			if name == "embedding/users" {
+				ids, was = data.UserID, f.users
+			}
+			table, known := engine.View[float32](f.states[name].Data), 0
+			for row, id := range ids {
+				is := got[row*d.Cols():][:d.Cols()]
+				from, old := was[id]
+				switch {
+				case old:
+					known++
+					if !slices.Equal(is, table[from*d.Cols():][:d.Cols()]) {
+						t.Fatalf("%s of %s, which is known, is not the former run's", name, id)
+					}
+				case slices.Equal(is, fresh[name][row*d.Cols():][:d.Cols()]) != strings.HasPrefix(name, "features/"):
+					t.Fatalf("%s of %s, which is new, begins with %v", name, id, is)
+				}
+			}
+			if known == 0 || known == len(ids) {
+				t.Errorf("%s: %d of %d are known", name, known, len(ids))
+			}
+		}
 	}
 }

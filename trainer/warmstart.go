@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"nearfar/engine"
+	"nearfar/models"
 	"nearfar/trainer/runfolder"
 )
 
@@ -68,8 +69,8 @@ func readFormer(path, model string) (f former, err error) {
 	return f, nil
 }
 
-// warmStart replaces the initial parameters by those of -init-from. A parameter with a row for each user and then each item is copied by id; any
-// other is copied where it has the same shape. All other state, Adam's moments among it, begins as in a run of its own.
+// warmStart replaces the initial parameters by those of -init-from. Rows of users and of items are copied by id; a parameter without is copied where it has
+// the same shape. All other state, Adam's moments among it, begins as in a run of its own.
 func (r *run) warmStart() error {
 	if r.Options.InitFrom == "" {
 		return nil
@@ -81,7 +82,7 @@ func (r *run) warmStart() error {
 	if err != nil {
 		return err
 	}
-	rows, known := f.rows(r.data.UserID, r.data.ItemID)
+	_, known := f.rows(r.data.UserID, r.data.ItemID)
 	users, items := r.data.Users(), r.data.Items()
 	r.Log.Info(fmt.Sprintf("starting from %s: it knows %d users of %d and %d items of %d; the others begin with %s", r.Options.InitFrom,
 		known[0], users, known[1], items, map[string]string{"mean": "their mean", "init": "the initialisation"}[r.Options.InitNew]))
@@ -93,19 +94,16 @@ func (r *run) warmStart() error {
 			continue
 		}
 		was, ok := f.states[e.Name]
+		ofUsers, ofItems := models.RowsOf(e.Name)
 		switch is := e.Desc; {
 		case !ok:
 			return fmt.Errorf("-init-from %s: the run has no parameter %s: is it of another model or configuration?", r.Options.InitFrom, e.Name)
 		case was.Desc.Type != is.Type:
 			return fmt.Errorf("-init-from %s: %s is %v there and %v here", r.Options.InitFrom, e.Name, was.Desc, is)
-		case is.Rank == 2 && is.Rows() == users+items && was.Desc.Rank == 2 && was.Desc.Rows() == len(f.users)+len(f.items):
-			if was.Desc.Cols() != is.Cols() {
-				return fmt.Errorf("-init-from %s: %s has %d columns there and %d here: give the same -dim", r.Options.InitFrom, e.Name, was.Desc.Cols(), is.Cols())
-			}
-			if err := r.copyRows(e, was, rows); err != nil {
+		case ofUsers || ofItems:
+			if err := r.copyByID(&f, e, was, ofUsers, ofItems); err != nil {
 				return err
 			}
-			r.Log.Info(fmt.Sprintf("parameter %s: %d rows copied by id, %d new", e.Name, known[0]+known[1], users+items-known[0]-known[1]))
 		case was.Desc == is:
 			if err := r.store.WriteBytes(e.Name, was.Data); err != nil {
 				return err
@@ -118,7 +116,45 @@ func (r *run) warmStart() error {
 	return nil
 }
 
-// rows gives for each node, users first, its row in the former run's tables, -1 where it is new, and how many users and items are known.
+// copyByID copies the rows of users, of items or of both. With -init-new mean new rows are the mean of the known ones, but for features, which the data has.
+func (r *run) copyByID(f *former, e *engine.Entry, was runfolder.Entry, ofUsers, ofItems bool) error {
+	var userID, itemID []string
+	before := *f
+	if before.users = nil; ofUsers {
+		userID, before.users = r.data.UserID, f.users
+	}
+	if before.items = nil; ofItems {
+		itemID, before.items = r.data.ItemID, f.items
+	}
+	same := "give the same -dim"
+	if models.IsFeatures(e.Name) {
+		same = "give the features that it had"
+	}
+	switch had, is := was.Desc, e.Desc; {
+	case had.Rank != 2 || had.Rows() != len(before.users)+len(before.items):
+		return fmt.Errorf("-init-from %s: %s is %v, and the run has %d ids for its rows: its files are not of one run", r.Options.InitFrom, e.Name, had, len(before.users)+len(before.items))
+	case had.Cols() != is.Cols():
+		return fmt.Errorf("-init-from %s: %s has %d columns there and %d here: %s", r.Options.InitFrom, e.Name, had.Cols(), is.Cols(), same)
+	}
+	rows, known := before.rows(userID, itemID)
+	if err := r.copyRows(e, was, rows); err != nil {
+		return err
+	}
+	r.Log.Info(fmt.Sprintf("parameter %s: %d rows copied by id, %d new", e.Name, known[0]+known[1], len(rows)-known[0]-known[1]))
+	if r.Options.InitNew != "mean" || models.IsFeatures(e.Name) {
+		return nil
+	}
+	table, d, err := r.store.Read64(e.Name)
+	if err != nil {
+		return err
+	}
+	for _, side := range [][2]int{{0, len(userID)}, {len(userID), len(rows)}} {
+		fillWithMean(table, d.Cols(), side[0], side[1], func(i int) bool { return rows[i] >= 0 })
+	}
+	return r.store.Write64(e.Name, table)
+}
+
+// rows gives for each user and then each item its row in the former run's table of both, -1 where it is new, and how many users and items are known.
 func (f *former) rows(userID, itemID []string) (rows []int, known [2]int) {
 	for side, ids := range [][]string{userID, itemID} {
 		index, offset := f.users, 0
@@ -138,7 +174,7 @@ func (f *former) rows(userID, itemID []string) (rows []int, known [2]int) {
 	return rows, known
 }
 
-// copyRows writes the known rows of a table of nodes, and with -init-new mean the mean of the known users or items into the new ones.
+// copyRows writes the known rows of a table.
 func (r *run) copyRows(e *engine.Entry, was runfolder.Entry, rows []int) error {
 	now, d, err := r.store.ReadBytes(e.Name)
 	if err != nil {
@@ -150,17 +186,7 @@ func (r *run) copyRows(e *engine.Entry, was runfolder.Entry, rows []int) error {
 			copy(now[i*row:(i+1)*row], was.Data[from*row:])
 		}
 	}
-	if err := r.store.WriteBytes(e.Name, now); err != nil || r.Options.InitNew != "mean" {
-		return err
-	}
-	table, _, err := r.store.Read64(e.Name)
-	if err != nil {
-		return err
-	}
-	for _, side := range [][2]int{{0, r.data.Users()}, {r.data.Users(), len(rows)}} {
-		fillWithMean(table, d.Cols(), side[0], side[1], func(i int) bool { return rows[i] >= 0 })
-	}
-	return r.store.Write64(e.Name, table)
+	return r.store.WriteBytes(e.Name, now)
 }
 
 // fillWithMean sets the unknown rows of table [n, cols] between first and last to the mean of the known ones there, if there are any.
