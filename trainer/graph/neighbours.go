@@ -36,6 +36,10 @@ func NewNeighbours(ctx context.Context, n int, of []dataset.Features, weight []f
 	if k < 1 || len(of) != len(weight) {
 		return nil, fmt.Errorf("graph: %d neighbours by %d modalities of %d weights", k, len(of), len(weight))
 	}
+	k = min(k, n) // there are no more
+	if pairs := float64(k) * float64(n) * float64(len(of)); pairs > math.MaxInt32 {
+		return nil, fmt.Errorf("%d neighbours of %d items in %d modalities may be %.3g pairs, and a graph has at most %d: lower -neighbours", k, n, len(of), pairs, math.MaxInt32)
+	}
 	type pair struct {
 		item   int32
 		weight float64

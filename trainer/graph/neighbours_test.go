@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"nearfar/kernels/philox"
@@ -69,7 +70,7 @@ func plainNeighbours(f dataset.Features, n, k int) (lists [][]int32, clear []boo
 }
 
 func TestNeighboursAreTheNearest(t *testing.T) {
-	for _, c := range []struct{ n, dim, k int }{{1, 1, 1}, {5, 3, 10}, {97, 4, 1}, {200, 7, 3}, {333, 33, 10}} {
+	for _, c := range []struct{ n, dim, k int }{{1, 1, 1}, {5, 3, 10}, {7, 1, math.MaxInt}, {97, 4, 1}, {200, 7, 3}, {333, 33, 10}} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			of, weight := []dataset.Features{features("audio", c.n, c.dim), features("text", c.n, c.dim+2)}, []float64{.25, .75}
 			s, err := NewNeighbours(t.Context(), c.n, of, weight, c.k, 0, 1, nil)
@@ -165,5 +166,9 @@ func TestNeighboursEndWithTheContext(t *testing.T) {
 	}
 	if _, err := NewNeighbours(t.Context(), 3, nil, []float64{1}, 3, 1, 1, nil); err == nil {
 		t.Error("a weight without a modality is no error")
+	}
+	const many = 1 << 16
+	if _, err := NewNeighbours(t.Context(), many, []dataset.Features{features("text", many, 1)}, []float64{1}, many, 1, 1, nil); err == nil || !strings.Contains(err.Error(), "lower -neighbours") {
+		t.Errorf("more pairs than an int32 counts: %v", err)
 	}
 }
