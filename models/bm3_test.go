@@ -63,7 +63,7 @@ func TestBM3Without(t *testing.T) {
 	}
 }
 
-// A row that stands twice in a batch is dropped alike, and and no gradient comes through a target.
+// A row that stands twice in a batch is dropped alike, and no gradient comes through a target.
 func TestBM3Targets(t *testing.T) {
 	train, _ := blocks(t, 40, 50, 4)
 	m := newModel(t, "bm3", Data{Train: train, Seed: 1}, "-batch=6", "-dim=64", "-dropout=0.5").(*bm3)

@@ -115,8 +115,8 @@ func (r *ranking) bpr(b *engine.Builder, z, e *op.Node) engine.Objective {
 
 // compare is BPR of a batch's rows of users, positive and negative items, and L2 of rows that may be others of the same.
 func (r *ranking) compare(b *engine.Builder, t triples, rows, penalised [3]*op.Node) engine.Objective {
-	value, hardest := r.prefer(b, t, rows)
-	o := engine.Objective{{Name: "bpr", Weight: 1, Value: value}}
+	hardest := r.hardest(b, rows)
+	o := engine.Objective{{Name: "bpr", Weight: 1, Value: r.prefer(t, rows, hardest)}}
 	if r.Reg == 0 {
 		return o
 	}
@@ -124,7 +124,7 @@ func (r *ranking) compare(b *engine.Builder, t triples, rows, penalised [3]*op.N
 	if hardest == nil {
 		return append(o, engine.Term{Name: "l2", Weight: r.Reg, Value: penalty(3)})
 	}
-	value = penalty(2)
+	value := penalty(2)
 	if r.penalised == 3 {
 		// Each row has its negatives' mean, as BPR has: u and p count once, whatever the number of negatives.
 		squares := hardest(op.Reshape(op.RowDot(penalised[2], penalised[2]), r.of.Batch, r.NumNegatives, r.HardNegatives))
@@ -133,15 +133,13 @@ func (r *ranking) compare(b *engine.Builder, t triples, rows, penalised [3]*op.N
 	return append(o, engine.Term{Name: "l2", Weight: r.Reg, Value: value})
 }
 
-// prefer is BPR of a batch's rows of users, positive and negative items, and of several candidates for each positive what chooses among them, else nil.
-func (r *ranking) prefer(b *engine.Builder, t triples, rows [3]*op.Node) (value *op.Node, hardest func(x *op.Node) *op.Node) {
+// prefer is BPR of a batch's rows of users, positive and negative items; of several candidates for each positive with a choice among them, as hardest gives it.
+func (r *ranking) prefer(t triples, rows [3]*op.Node, hardest func(x *op.Node) *op.Node) *op.Node {
 	u, p, n := rows[0], rows[1], rows[2]
-	if !r.several() {
-		return loss.BPR(u, p, n, t.Weight), nil
+	if hardest == nil {
+		return loss.BPR(u, p, n, t.Weight)
 	}
-	scores := r.scores(u, n)
-	hardest = r.hardest(b, scores)
-	return loss.BPROfScores(op.RowDot(u, p), hardest(scores), t.Weight), hardest
+	return loss.BPROfScores(op.RowDot(u, p), hardest(r.scores(u, n)), t.Weight)
 }
 
 // scores are the inner products of users u [B, d] with their candidates n, [B, NumNegatives, HardNegatives].
@@ -151,18 +149,21 @@ func (r *ranking) scores(u, n *op.Node) *op.Node {
 	return op.Reshape(products, r.of.Batch, r.NumNegatives, r.HardNegatives)
 }
 
-// hardest gives the choice of the highest-scored candidate, the first of equal ones, as a map of [B, NumNegatives, HardNegatives] to
-// [B, NumNegatives]. Dynamic negative sampling (Zhang et al., SIGIR 2013, algorithm 2): the choice has no derivative, so that the loss is that of
-// the chosen items alone. Indices cannot be computed, so it is a product with the choice's indicator.
-func (r *ranking) hardest(b *engine.Builder, scores *op.Node) func(x *op.Node) *op.Node {
-	if r.HardNegatives == 1 {
+// hardest gives the choice of the candidate that the rows score highest, the first of equal ones, as a map of [B, NumNegatives, HardNegatives] to
+// [B, NumNegatives]; nil where each positive has one candidate. Dynamic negative sampling (Zhang et al., SIGIR 2013, algorithm 2): the choice has no
+// derivative, so that the loss is that of the chosen items alone. Indices cannot be computed, so it is a product with the choice's indicator.
+func (r *ranking) hardest(b *engine.Builder, rows [3]*op.Node) func(x *op.Node) *op.Node {
+	switch {
+	case !r.several():
+		return nil
+	case r.HardNegatives == 1:
 		return func(x *op.Node) *op.Node { return op.Reshape(x, r.of.Batch, r.NumNegatives) }
 	}
 	places := make([]float64, r.HardNegatives)
 	for k := range places {
 		places[k] = float64(k)
 	}
-	best := op.Column(op.ArgMax(op.Detach(scores)))
+	best := op.Column(op.ArgMax(op.Detach(r.scores(rows[0], rows[2]))))
 	chosen := op.Equal(b.Const("candidates", places, 1, 1, r.HardNegatives), best)
 	return func(x *op.Node) *op.Node { return op.Sum(op.Mul(x, chosen), 2) }
 }

@@ -106,12 +106,12 @@ func (m *freedom) Train(b *engine.Builder) engine.Objective {
 	if m.o.Side == 0 {
 		return o
 	}
+	hardest := m.hardest(b, rows) // the items that the model ranks highest are compared in every modality
 	var side []*op.Node
 	for k := range m.modalities.of {
 		raw := m.modalities.raw(b, k)
 		of := func(at op.Index) *op.Node { return m.modalities.project(b, k, op.Gather(raw, at)) }
-		value, _ := m.prefer(b, t, [3]*op.Node{rows[0], of(t.Pos), of(t.Neg)})
-		side = append(side, value)
+		side = append(side, m.prefer(t, [3]*op.Node{rows[0], of(t.Pos), of(t.Neg)}, hardest))
 	}
 	return append(o, engine.Term{Name: "side", Weight: m.o.Side, Value: op.SumOf(side[0], side[1:]...)})
 }

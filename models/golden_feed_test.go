@@ -31,8 +31,8 @@ func newFixedTriples(users, items int, distinct bool, batches ...batch) *fixedTr
 	if batches[0].Neg == nil {
 		names = names[:2]
 	}
-	for _, name := range names {
-		x, err := sample.NewIndex(name, len(batches[0].User), users+items, distinct)
+	for k, name := range names {
+		x, err := sample.NewIndex(name, len([][]int32{batches[0].User, batches[0].Pos, batches[0].Neg}[k]), users+items, distinct)
 		if err != nil {
 			panic(err)
 		}
