@@ -18,13 +18,14 @@ import (
 // featured makes of a model's options those of one that takes features, and keeps what it is given.
 type featured struct {
 	models.Options
-	got []dataset.Features
+	got        []dataset.Features
+	stateBytes int
 }
 
 func (f *featured) Features() {}
 
 func (f *featured) New(d models.Data) (models.Model, error) {
-	f.got = d.ItemFeatures
+	f.got, f.stateBytes = d.ItemFeatures, d.StateBytes
 	return f.Options.New(d)
 }
 
@@ -64,6 +65,20 @@ func TestFeaturesReachTheModel(t *testing.T) {
 	}
 	if data, err := newJob(t, "bprmf", "", "-data", mmrec).load(t.Context()); err != nil || data.ItemFeatures != nil {
 		t.Errorf("bprmf, which takes no features, has %d (%v)", len(data.ItemFeatures), err)
+	}
+}
+
+// A model knows what the optimiser keeps of features that are trained.
+func TestStateBytesReachTheModel(t *testing.T) {
+	for args, want := range map[string]int{"": 8, "-moments=bf16": 4, "-optimiser=adamw": 8, "-optimiser=adagrad": 4, "-optimiser=sgd": 0, "-optimiser=sgd -momentum=.9": 4} {
+		j, f := featuredJob(t, "", append(strings.Fields(args), "-data", mmrec)...)
+		data, err := j.load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := NewModel(t.Context(), f, data, j.Options, nil); err != nil || f.stateBytes != want {
+			t.Errorf("%q: %d bytes beside each parameter (%v), want %d", args, f.stateBytes, err, want)
+		}
 	}
 }
 
