@@ -32,7 +32,7 @@ type BPROptions struct {
 	NegativeOptions
 	Reduce sample.Reduction `flag:"reduce" default:"mean" choices:"mean,sum" help:"BPR, L2 (and the contrast over batch rows) as the mean or the sum over the batch" source:"LightGCN-PyTorch; sum: wujcan/SGL"`
 	Reg    float64          `flag:"reg" default:"0.0001" min:"0" help:"weight of the L2 penalty ½|row|²" source:"LightGCN-PyTorch"`
-	L2     L2Rows           `flag:"l2" default:"ego" choices:"ego,final" help:"rows that L2 falls on: before or after propagation" source:"LightGCN-PyTorch; final: SELFRec, which does not square"`
+	L2     L2Rows           `flag:"l2" default:"ego" choices:"ego,final" help:"rows that L2 falls on: before or after propagation; alike in models without it" source:"LightGCN-PyTorch; final: SELFRec, which does not square"`
 }
 
 // ranking is BPR over the embeddings of nodes, with its sampler.

@@ -19,7 +19,7 @@ import (
 // FeatureOptions are those of models that learn from the items' features.
 type FeatureOptions struct {
 	_      struct{} `title:"Features"`
-	Freeze bool     `flag:"freeze-features" default:"false" help:"keep the features as they are, instead of training them; an optimiser's moments of them are saved, too" source:"MMRec trains them"`
+	Freeze bool     `flag:"freeze-features" default:"false" help:"keep the features as they are, instead of training them: the optimiser keeps nothing of them" source:"MMRec trains them"`
 }
 
 // Features implements Featured.

@@ -28,12 +28,12 @@ type Options struct {
 	_          struct{}        `title:"Data"`
 	Data       string          `flag:"data" help:"folder with train.txt and test.txt or another format's files, or one file; without it, the embedded amazon-electronics"`
 	Format     dataset.Format  `flag:"format" default:"auto" choices:"auto,lightgcn,pairs,recbole,movielens,csv,mmrec,parquet" help:"of the interactions; auto recognises it by content"`
-	Columns    dataset.Columns `flag:"columns" help:"user=NAME,item=NAME,rating=NAME,time=NAME where the names are not the usual ones; numbers from 1 where there is no header; rating=none, time=none leave a column out; rating=none, time=none leave a column out"`
+	Columns    dataset.Columns `flag:"columns" help:"user=NAME,item=NAME,rating=NAME,time=NAME where the names are not the usual ones; numbers from 1 where there is no header; rating=none, time=none leave a column out"`
 	MinRating  float64         `flag:"min-rating" default:"0" help:"drop interactions that are rated lower; 0: those whose rating or weight is not above 0" source:"3 or 4: RecBole, LightGCN"`
 	Valid      string          `flag:"valid" help:"file of interactions to take out of train for validation"`
 	ValidRatio float64         `flag:"valid-ratio" default:"0.1" min:"0" below:"1" help:"share of each user's training interactions held out for validation, with -select valid and no validation file"`
 	Unseen     dataset.Unseen  `flag:"unseen" default:"keep" choices:"keep,drop" help:"test items and users without training interactions: count as misses, or drop" source:"drop: SELFRec"`
-	Modalities []string        `flag:"modalities" help:"features of items to read, such as image,text from image_feat.npy and text_feat.npy beside the interactions; without it, all that are there. Of models that take features"`
+	Modalities []string        `flag:"modalities" help:"for models that take features of items: those to read, such as image,text of image_feat.npy and text_feat.npy beside the interactions; without it, all that are there"`
 
 	Splitting
 	Training

@@ -31,8 +31,8 @@ type choice struct {
 }
 
 // embeddedDefaults gives a model's defaults for a run without -data. The embedded set is 40 times smaller than those that the models' defaults were
-// published on: steps are smaller, and a contrast weighs less (found on its validation split).
-func embeddedDefaults(model string) []any {
+// published on: steps are smaller, and a contrast weighs less (found on its validation split). It has no features, so a model that needs them keeps its own.
+func embeddedDefaults(spec models.Spec) []any {
 	type training struct {
 		_ struct{} `defaults:"batch=512 epochs=100 lr=0.002 eval-every=2 patience=6 warmup=10" source:"for the embedded data set"`
 	}
@@ -45,7 +45,10 @@ func embeddedDefaults(model string) []any {
 	type xsimgcl struct {
 		_ struct{} `defaults:"lambda=0.05" source:"for the embedded data set"`
 	}
-	switch model {
+	if _, needs := spec.Options().(models.Featured); needs {
+		return nil
+	}
+	switch spec.Name {
 	case "popularity", "itemknn", "ease":
 		return nil
 	case "sgl":
@@ -179,7 +182,7 @@ func bind(spec models.Spec, embedded bool) (*commandLine, error) {
 	c := &commandLine{spec: spec, model: spec.Options(), flags: flag.NewFlagSet("trainer", flag.ContinueOnError)}
 	structs := []any{&c.choice, &c.Options, &c.several, c.model}
 	if embedded {
-		structs = append(structs, embeddedDefaults(spec.Name)...)
+		structs = append(structs, embeddedDefaults(spec)...)
 	}
 	var err error
 	c.set, err = option.Bind(c.flags, structs...)

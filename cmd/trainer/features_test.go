@@ -34,3 +34,21 @@ func takesFeatures(spec models.Spec) bool {
 	_, takes := spec.Options().(models.Featured)
 	return takes
 }
+
+// The embedded data has no features: the defaults for it would be those of runs that cannot be.
+func TestDefaultsWithoutDataForFeatures(t *testing.T) {
+	for _, spec := range models.All() {
+		c, err := bind(spec, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range c.set.Options() {
+			if takesFeatures(spec) && strings.Contains(o.Source, "embedded") {
+				t.Errorf("-%s of %s is %s by %q", o.Name, spec.Name, o.Value(), o.Source)
+			}
+		}
+	}
+	if got := runCommand(t, "-model", "bm3"); got.err == nil || !strings.Contains(got.err.Error(), "name a folder that has them with -data") {
+		t.Errorf("bm3 on the embedded data: %v", got.err)
+	}
+}

@@ -48,7 +48,7 @@ func (at *location) features(o Options) (files []featureFile, err error) {
 	}
 	slices.Sort(there)
 	if len(there) == 0 {
-		return nil, fmt.Errorf("%s has no features of the items: they are looked for in files MODALITY%s, such as image%s and text%s, in which row r is of item r",
+		return nil, fmt.Errorf("%s has no features of the items: they are looked for in files MODALITY%s, such as image%s and text%s, in which row r is of item r; name a folder that has them with -data",
 			folder, featureSuffix, featureSuffix, featureSuffix)
 	}
 	for _, modality := range o.Modalities {
