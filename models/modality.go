@@ -106,7 +106,7 @@ func (m *modalities) project(b *engine.Builder, k int, x *op.Node) *op.Node {
 	return linear(b, "transform/"+m.of[k].Name, x, m.dim)
 }
 
-// linear is x·W + b [B, out] for x [B, in], initialised as the references do: W xavier_normal, b as torch.nn.Linear.
+// linear is x·W + b [B, out] for x [B, in], initialised as BM3's reference does: W xavier_normal, b as torch.nn.Linear.
 func linear(b *engine.Builder, name string, x *op.Node, out int) *op.Node {
 	in := op.Desc(x).Cols()
 	w := b.Param(name+"/weight", engine.XavierNormal, in, out)
