@@ -25,7 +25,7 @@ func TestDefaultsAreThePublished(t *testing.T) {
 		"simgcl":     shared + " layers=3 reduce=mean ssl-reduce=mean negatives=batch unique=true l2=final readout=mean1 lambda=0.5 tau=0.2 eps=0.1",
 		"xsimgcl": shared + " layers=3 reduce=mean ssl-reduce=mean negatives=batch unique=true l2=final readout=mean1 lambda=0.2 tau=0.15 eps=0.2" +
 			" contrast-layer=1",
-		"vbpr": shared + " reduce=mean",
+		"vbpr": "eval-every=1 patience=20 warmup=0 dim=64 batch=2048 init=xavier sampling=shuffle reduce=mean reg=0.0001",
 		"freedom": "eval-every=1 patience=20 warmup=0 dim=64 batch=2048 init=xavier sampling=shuffle reg=0 layers=2 readout=mean0 freeze-features=false" +
 			" neighbours=10 item-layers=1 modality-weights= prune=0.8 side=0.001",
 		"bm3": "eval-every=1 patience=20 warmup=0 dim=64 batch=2048 init=xavier sampling=shuffle reg=0.1 layers=1 readout=mean0 freeze-features=false" +

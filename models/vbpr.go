@@ -8,7 +8,7 @@ import (
 
 // VBPROptions are VBPR's.
 type VBPROptions struct {
-	_ struct{} `title:"VBPR (He and McAuley, AAAI 2016)"`
+	_ struct{} `title:"VBPR (He and McAuley, AAAI 2016)" defaults:"eval-every=1 patience=20 warmup=0" source:"MMRec"`
 	EmbeddingOptions
 	BPROptions
 }
