@@ -6,6 +6,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"nearfar/engine"
@@ -105,9 +106,9 @@ func (c *multimodalCase) model(t *testing.T) TableModel {
 
 // kept are the case's masks of dropout, by step.
 func (c *multimodalCase) kept(b *engine.Builder, what string, _ float64, rows, dim int) *op.Node {
-	name := map[string]string{"users": "user", "items": "item"}[what]
-	if name == "" {
-		name = what
+	name, modality := strings.CutPrefix(what, "features/")
+	if !modality {
+		name = strings.TrimSuffix(what, "s")
 	}
 	mask := c.Inputs.Masks[name].values()
 	return op.Reshape(b.Schedule("mask/"+what, rows*dim, func(t uint64, out []float64) { copy(out, mask[int(t)*len(out):]) }), rows, dim)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"nearfar/engine"
 	"nearfar/kernels/philox"
 	"nearfar/trainer/dataset"
 )
@@ -66,5 +67,15 @@ func TestFeaturesThatDoNotFit(t *testing.T) {
 	}
 	if m.Freeze = true; m.bytes() != 16<<20 || !strings.HasSuffix(m.String(), "GiB, frozen") {
 		t.Errorf("frozen features take %d bytes: %s", m.bytes(), &m)
+	}
+}
+
+// A modality may be called what a model calls something else: files have the names that they have.
+func TestModalitiesOfAnyName(t *testing.T) {
+	train, _ := blocks(t, 40, 50, 4)
+	names := []string{"embedding", "items", "predictor", "users"}
+	for _, model := range []string{"vbpr", "freedom", "bm3"} {
+		m := newModel(t, model, Data{Train: train, Seed: 1, ItemFeatures: gaussianFeatures(50, map[string]int{"embedding": 2, "items": 3, "predictor": 4, "users": 1}, names...)}, "-batch=64", "-dim=4")
+		build(t, platforms()[3].on(t), func(b *engine.Builder) engine.Step { return engine.Optimise(b, m.Train(b), engine.Adam(.001)) })
 	}
 }
