@@ -149,6 +149,12 @@ func TestWarmStartWithFeatures(t *testing.T) {
 		if _, err := newJob(t, model, path, "-data", before, "-select", "last").mustRun(t, t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		if model == "bm3" {
+			if _, _, _, said, err := start(t, newJob(t, model, "", "-data", after, "-select", "last", "-init-from", path, "-freeze-features")); err != nil ||
+				!strings.Contains(said, "features/text: the former run trained it, and -freeze-features keeps what the data has") {
+				t.Errorf("that trained features are left out is not said (%v):\n%s", err, said)
+			}
+		}
 		f, err := readFormer(path, model)
 		if err != nil {
 			t.Fatal(err)

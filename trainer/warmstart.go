@@ -90,10 +90,13 @@ func (r *run) warmStart() error {
 		r.Log.Warn("the former run was made on other data, or on another split: it may have been trained on what is now held out, and metrics are then too high")
 	}
 	for _, e := range r.store.Entries() {
+		was, ok := f.states[e.Name]
 		if !e.Param {
+			if ok && models.IsFeatures(e.Name) && e.Kind == engine.Const {
+				r.Log.Warn(fmt.Sprintf("%s: the former run trained it, and -freeze-features keeps what the data has", e.Name))
+			}
 			continue
 		}
-		was, ok := f.states[e.Name]
 		ofUsers, ofItems := models.RowsOf(e.Name)
 		switch is := e.Desc; {
 		case !ok:
