@@ -28,7 +28,9 @@ func (o *FREEDOMOptions) New(d Data) (Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := newModalities(o.FeatureOptions, d, o.Dim)
+	features := o.FeatureOptions
+	features.Freeze = o.Freeze || o.Side == 0 // no loss reads them: they make the graph alone
+	f, err := newModalities(features, d, o.Dim)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package models
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"nearfar/engine"
@@ -47,5 +48,24 @@ func TestFREEDOMComparesFeaturesOfTheHardest(t *testing.T) {
 	}
 	if apart == 0 {
 		t.Error("features rank everywhere as the model does")
+	}
+}
+
+// Without the loss that trains them, features are not trained, and nothing is counted for that.
+func TestFREEDOMWithoutSide(t *testing.T) {
+	train, _ := blocks(t, 40, 50, 4)
+	for args, want := range map[string]string{"-side=0": "frozen", "-side=0.1": "trained"} {
+		m := newModel(t, "freedom", Data{Train: train, Seed: 1}, "-batch=64", "-dim=4", args).(*freedom)
+		trained := false
+		build(t, platforms()[3].on(t), func(b *engine.Builder) engine.Step {
+			s := engine.Optimise(b, m.Train(b), engine.Adam(.001))
+			for _, p := range b.Params() {
+				trained = trained || IsFeatures(p.Name())
+			}
+			return s
+		})
+		if text, err := m.Describe(); err != nil || !strings.Contains(text, want) || trained != (want == "trained") {
+			t.Errorf("%s: %q (%v), and features are parameters: %t", args, text, err, trained)
+		}
 	}
 }
