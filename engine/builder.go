@@ -89,13 +89,13 @@ func (b *Builder) State(name string, init Init, dims ...int) *op.Node {
 
 // moment is a State of an optimiser beside a parameter, zeros at first.
 func (b *Builder) moment(name string, d kernels.Desc) *op.Node {
-	return b.resident(name, State, d, func() []byte { return make([]byte, d.Bytes()) }) // without their float64 form
+	return b.resident(name, State, d, nil)
 }
 
 // Scratch is a State that is not saved: it can be computed again.
 func (b *Builder) Scratch(name string, dims ...int) *op.Node {
 	d := b.Float(dims...)
-	return b.resident(name, Scratch, d, func() []byte { return make([]byte, d.Bytes()) })
+	return b.resident(name, Scratch, d, nil)
 }
 
 // Const is a real tensor of the data. Asked for again, it must hold the same data.

@@ -53,7 +53,7 @@ func (s *Store) Entries() []*Entry { return s.order }
 // Entry finds an entry; nil where there is none.
 func (s *Store) Entry(name string) *Entry { return s.byName[name] }
 
-// ensure finds an entry or makes it with what fill writes. Descriptions must agree, and so must the bytes of a constant.
+// ensure finds an entry or makes it with what fill writes; nil leaves the zeros that a device allocates. Descriptions must agree, and so must the bytes of a constant.
 func (s *Store) ensure(name string, kind EntryKind, d kernels.Desc, fill func() []byte) (*Entry, error) {
 	if e := s.byName[name]; e != nil {
 		if e.Desc != d || e.Kind != kind {
@@ -64,13 +64,16 @@ func (s *Store) ensure(name string, kind EntryKind, d kernels.Desc, fill func() 
 		}
 		return e, nil
 	}
-	b := fill() // before there is memory to free: an Init may refuse
+	var b []byte
+	if fill != nil {
+		b = fill() // before there is memory to free: an Init may refuse
+	}
 	mem, err := s.Device.Alloc(d.Bytes(), name)
 	if err != nil {
 		return nil, err
 	}
 	e := &Entry{Name: name, Kind: kind, Desc: d, mem: mem}
-	if err := mem.Write(0, b); err != nil {
+	if err := mem.Write(0, b); err != nil { // of nothing, where it is zeros
 		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), mem.Free())
 	}
 	if kind == Const {

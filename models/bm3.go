@@ -77,7 +77,7 @@ func (m *bm3) tables(b *engine.Builder) (users, items *op.Node) {
 
 // predict is the one predictor of all representations, x·P + b.
 func (m *bm3) predict(b *engine.Builder, x *op.Node) *op.Node {
-	return linear(b, "predictor", x, m.Dim)
+	return linear(b, "predictor", linearOfBM3, x, m.Dim)
 }
 
 // target is drop(x) of rows x [B, d], which are rows `at` of a table of n, with the rest scaled up and without gradient. A row that stands twice in
@@ -112,7 +112,7 @@ func (m *bm3) Train(b *engine.Builder) engine.Objective {
 	}
 	var alignment, masking []*op.Node
 	for k, f := range m.modalities.of {
-		t := m.modalities.project(b, k, op.Gather(m.modalities.raw(b, k), item))
+		t := m.modalities.project(b, k, linearOfBM3, op.Gather(m.modalities.raw(b, k), item))
 		p := m.predict(b, t)
 		alignment = append(alignment, loss.CosineDistance(p, aligned, w))
 		if m.o.Without != Masking {

@@ -112,7 +112,7 @@ func (m *freedom) Train(b *engine.Builder) engine.Objective {
 	var side []*op.Node
 	for k := range m.modalities.of {
 		raw := m.modalities.raw(b, k)
-		of := func(at op.Index) *op.Node { return m.modalities.project(b, k, op.Gather(raw, at)) }
+		of := func(at op.Index) *op.Node { return m.modalities.project(b, k, linearOfFREEDOM, op.Gather(raw, at)) }
 		side = append(side, m.prefer(t, [3]*op.Node{rows[0], of(t.Pos), of(t.Neg)}, hardest))
 	}
 	return append(o, engine.Term{Name: "side", Weight: m.o.Side, Value: op.SumOf(side[0], side[1:]...)})

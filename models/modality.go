@@ -10,8 +10,6 @@ import (
 
 	"nearfar/engine"
 	"nearfar/engine/op"
-	"nearfar/kernels"
-	"nearfar/kernels/philox"
 	"nearfar/trainer/dataset"
 	"nearfar/trainer/memory"
 )
@@ -102,22 +100,26 @@ func (m *modalities) raw(b *engine.Builder, k int) *op.Node {
 
 // project gives the embeddings of some rows x [B, d_k] of modality k, x·W + b. Rows are gathered before they are projected, which is the same and
 // costs a batch's rows instead of all items.
-func (m *modalities) project(b *engine.Builder, k int, x *op.Node) *op.Node {
-	return linear(b, "transform/"+m.of[k].Name, x, m.dim)
+func (m *modalities) project(b *engine.Builder, k int, init linearInit, x *op.Node) *op.Node {
+	return linear(b, "transform/"+m.of[k].Name, init, x, m.dim)
 }
 
-// linear is x·W + b [B, out] for x [B, in], initialised as BM3's reference does: W xavier_normal, b as torch.nn.Linear.
-func linear(b *engine.Builder, name string, x *op.Node, out int) *op.Node {
+// A linearInit gives the initial values of W and b of a projection of rows of a size.
+type linearInit func(in int) (weight, bias engine.Init)
+
+// Those of MMRec's models.
+func linearOfBM3(in int) (weight, bias engine.Init)     { return engine.XavierNormal, fanIn(in) }
+func linearOfVBPR(int) (weight, bias engine.Init)       { return engine.XavierNormal, engine.Zeros }
+func linearOfFREEDOM(in int) (weight, bias engine.Init) { return fanIn(in), fanIn(in) } // torch.nn.Linear's
+
+// fanIn draws from ±1/sqrt(in).
+func fanIn(in int) engine.Init { return engine.UniformIn(1 / math.Sqrt(float64(in))) }
+
+// linear is x·W + b [B, out] for x [B, in].
+func linear(b *engine.Builder, name string, init linearInit, x *op.Node, out int) *op.Node {
 	in := op.Desc(x).Cols()
-	w := b.Param(name+"/weight", engine.XavierNormal, in, out)
-	return op.Linear(x, w, b.Param(name+"/bias", fanIn(in), out))
-}
-
-// fanIn draws from ±1/sqrt(in) (the bias of torch.nn.Linear).
-func fanIn(in int) engine.Init {
-	return func(s philox.Stream, d kernels.Desc, out []float64) {
-		engine.UniformIn(1/math.Sqrt(float64(in)))(s, d, out)
-	}
+	weight, bias := init(in)
+	return op.Linear(x, b.Param(name+"/weight", weight, in, out), b.Param(name+"/bias", bias, out))
 }
 
 // ModalityWeights are weights of modalities by name.

@@ -64,7 +64,7 @@ func (m *vbpr) vectors(b *engine.Builder, free *op.Node, rows func(table *op.Nod
 	if len(side) > 1 {
 		features = op.Concat(1, side...)
 	}
-	return op.Concat(1, rows(free), linear(b, "transform", features, m.Dim))
+	return op.Concat(1, rows(free), linear(b, "transform", linearOfVBPR, features, m.Dim))
 }
 
 // Train is BPR and L2 on the batch's rows.
