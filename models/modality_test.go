@@ -2,6 +2,7 @@ package models
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -77,5 +78,37 @@ func TestModalitiesOfAnyName(t *testing.T) {
 	for _, model := range []string{"vbpr", "freedom", "bm3"} {
 		m := newModel(t, model, Data{Train: train, Seed: 1, ItemFeatures: gaussianFeatures(50, map[string]int{"embedding": 2, "items": 3, "predictor": 4, "users": 1}, names...)}, "-batch=64", "-dim=4")
 		build(t, platforms()[3].on(t), func(b *engine.Builder) engine.Step { return engine.Optimise(b, m.Train(b), engine.Adam(.001)) })
+	}
+}
+
+// Projections begin as in MMRec: bm3's W is xavier_normal and its b ±1/sqrt(fan in), vbpr's b is 0, freedom's W and b are ±1/sqrt(fan in).
+func TestProjectionsBegin(t *testing.T) {
+	train, _ := blocks(t, 40, 50, 4)
+	features := gaussianFeatures(50, map[string]int{"text": 400}, "text")
+	for _, c := range []struct {
+		model, of       string
+		weight, bias    float64 // deviations
+		uniform, biased bool    // W, b within ±1/sqrt(400)
+	}{{"bm3", "transform/text", math.Sqrt(2. / 464), .05 / math.Sqrt(3), false, true}, {"vbpr", "transform", math.Sqrt(2. / 464), 0, false, true},
+		{"freedom", "transform/text", .05 / math.Sqrt(3), .05 / math.Sqrt(3), true, true}} {
+		store, m := platforms()[3].on(t), newModel(t, c.model, Data{Train: train, Seed: 1, ItemFeatures: features}, "-dim=64", "-batch=64")
+		build(t, store, func(b *engine.Builder) engine.Step { return engine.Optimise(b, m.Train(b), engine.Adam(.001)) })
+		for name, want := range map[string]struct {
+			deviation, tolerance float64
+			uniform              bool
+		}{"/weight": {c.weight, .02, c.uniform}, "/bias": {c.bias, .25, c.biased}} {
+			v, _, err := store.Read64(c.of + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			square, largest := 0., 0.
+			for _, x := range v {
+				square, largest = square+x*x, max(largest, math.Abs(x))
+			}
+			got := math.Sqrt(square / float64(len(v)))
+			if math.Abs(got-want.deviation) > want.tolerance*want.deviation || (largest <= .05) != want.uniform {
+				t.Errorf("%s: %s%s has the deviation %g, want %g; its largest is %g", c.model, c.of, name, got, want.deviation, largest)
+			}
+		}
 	}
 }
