@@ -117,9 +117,13 @@ func fanIn(in int) engine.Init { return engine.UniformIn(1 / math.Sqrt(float64(i
 
 // linear is x·W + b [B, out] for x [B, in].
 func linear(b *engine.Builder, name string, init linearInit, x *op.Node, out int) *op.Node {
-	in := op.Desc(x).Cols()
-	weight, bias := init(in)
-	return op.Linear(x, b.Param(name+"/weight", weight, in, out), b.Param(name+"/bias", bias, out))
+	w, bias := linearParams(b, name, init, op.Desc(x).Cols(), out)
+	return op.Linear(x, w, bias)
+}
+
+func linearParams(b *engine.Builder, name string, init linearInit, in, out int) (w, bias *op.Node) {
+	weight, offset := init(in)
+	return b.Param(name+"/weight", weight, in, out), b.Param(name+"/bias", offset, out)
 }
 
 // ModalityWeights are weights of modalities by name.

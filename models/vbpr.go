@@ -54,17 +54,22 @@ func (m *vbpr) start() engine.Init {
 	return engine.Gaussian(m.InitStd)
 }
 
-// vectors are those of items: rows of the free table, and the same rows' features by what gives rows of a table.
+// vectors are those of items: rows of the free table, and the projections of the same rows' features, by what gives rows of a table. The product with
+// all features side by side is a sum of one for each modality: they are not copied.
 func (m *vbpr) vectors(b *engine.Builder, free *op.Node, rows func(table *op.Node) *op.Node) *op.Node {
-	var side []*op.Node
-	for k := range m.modalities.of {
-		side = append(side, rows(m.modalities.raw(b, k)))
+	in := 0
+	for _, f := range m.modalities.of {
+		in += f.Dim
 	}
-	features := side[0]
-	if len(side) > 1 {
-		features = op.Concat(1, side...)
+	w, bias := linearParams(b, "transform", linearOfVBPR, in, m.Dim)
+	projected := bias
+	from := 0
+	for k, f := range m.modalities.of {
+		part := op.MatMul(rows(m.modalities.raw(b, k)), op.Slice(w, 0, from, from+f.Dim), false, false)
+		projected = op.Add(part, projected)
+		from += f.Dim
 	}
-	return op.Concat(1, rows(free), linear(b, "transform", linearOfVBPR, features, m.Dim))
+	return op.Concat(1, rows(free), projected)
 }
 
 // Train is BPR and L2 on the batch's rows.
