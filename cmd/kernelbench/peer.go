@@ -32,7 +32,7 @@ func specOf(p problem) spec {
 			return spec{"op": "infonce", "scale": k.Scale}
 		}
 	case kernels.Adam:
-		if !k.Decoupled {
+		if !k.Decoupled && !k.Moments16 { // PyTorch keeps moments in the type of the parameter
 			return spec{"op": "adam", "lr": 1e-6, "b1": k.B1, "b2": k.B2, "eps": k.Eps}
 		}
 	}
