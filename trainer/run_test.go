@@ -24,7 +24,7 @@ import (
 	"nearfar/trainer/runfolder"
 )
 
-// newJob is a short run of a model on the embedded data, quiet, into a folder (none where path is empty).
+// newJob is a short run of a model on the embedded data, on data with features where the model takes them, quiet, into a folder (none where path is empty).
 func newJob(t testing.TB, model, path string, args ...string) Job {
 	t.Helper()
 	spec, ok := models.Find(model)
@@ -42,6 +42,9 @@ func newJob(t testing.TB, model, path string, args ...string) Job {
 	}
 	if set.Lookup("layers") != nil {
 		short = append(short, "-layers", "2")
+	}
+	if takesFeatures(j.Model) {
+		short = append(short, "-data", mmrec, "-batch", "40") // which are 1,300 interactions
 	}
 	if err := set.Parse(append(short, args...)); err != nil {
 		t.Fatal(err)
@@ -80,7 +83,7 @@ func embeddings(t testing.TB, folder string) []byte {
 
 // The same seed gives the same embeddings, whatever the number of threads; another seed gives others.
 func TestThreadsDoNotChangeResults(t *testing.T) {
-	names := []string{"sgl", "simgcl", "bprmf", "lightgcn", "xsimgcl"}
+	names := []string{"sgl", "bm3", "simgcl", "bprmf", "lightgcn", "xsimgcl", "vbpr", "freedom"}
 	if testing.Short() {
 		names = names[:2]
 	}
@@ -175,7 +178,11 @@ func TestMoments16AreAdams(t *testing.T) {
 
 // A run that is interrupted at any step and resumed ends with the bits, and the selection, of one that was not.
 func TestResume(t *testing.T) {
-	for _, model := range []string{"sgl", "simgcl", "simgcl -moments bf16"} {
+	names := []string{"sgl", "bm3 -moments bf16", "simgcl", "simgcl -moments bf16", "freedom", "bm3"}
+	if testing.Short() {
+		names = names[:2]
+	}
+	for _, model := range names {
 		t.Run(model, func(t *testing.T) {
 			model, args, _ := strings.Cut(model, " ")
 			newJob := func(t *testing.T, model, path string) Job { return newJob(t, model, path, strings.Fields(args)...) }
