@@ -154,6 +154,14 @@ func TestWarmStartWithFeatures(t *testing.T) {
 				!strings.Contains(said, "features/text: the former run trained it, and -freeze-features keeps what the data has") {
 				t.Errorf("that trained features are left out is not said (%v):\n%s", err, said)
 			}
+			frozen := filepath.Join(t.TempDir(), "frozen")
+			if _, err := newJob(t, model, frozen, "-data", before, "-select", "last", "-freeze-features").mustRun(t, t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, _, _, err := start(t, newJob(t, model, "", "-data", after, "-select", "last", "-init-from", frozen)); err == nil ||
+				!strings.Contains(err.Error(), "the run did not train features/image: keep it as it is, too, with -freeze-features") {
+				t.Errorf("a former run with frozen features: %v", err)
+			}
 		}
 		f, err := readFormer(path, model)
 		if err != nil {

@@ -99,6 +99,8 @@ func (r *run) warmStart() error {
 		}
 		ofUsers, ofItems := models.RowsOf(e.Name)
 		switch is := e.Desc; {
+		case !ok && models.IsFeatures(e.Name):
+			return fmt.Errorf("-init-from %s: the run did not train %s: keep it as it is, too, with -freeze-features, or leave it out with -modalities", r.Options.InitFrom, e.Name)
 		case !ok:
 			return fmt.Errorf("-init-from %s: the run has no parameter %s: is it of another model or configuration?", r.Options.InitFrom, e.Name)
 		case was.Desc.Type != is.Type:
