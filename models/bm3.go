@@ -140,3 +140,6 @@ func (m *bm3) Score(b *engine.Builder) (users, items *op.Node) {
 
 // Describe says what the features take.
 func (m *bm3) Describe() (string, error) { return m.modalities.String(), nil }
+
+// linearOfBM3 is what MMRec's BM3 begins with.
+func linearOfBM3(in int) (weight, bias engine.Init) { return engine.XavierNormal, fanIn(in) }

@@ -123,3 +123,6 @@ func (m *freedom) Score(b *engine.Builder) (users, items *op.Node) { return m.ta
 
 // Describe says what the features take.
 func (m *freedom) Describe() (string, error) { return m.modalities.String(), nil }
+
+// linearOfFREEDOM is what MMRec's FREEDOM begins with: torch.nn.Linear's.
+func linearOfFREEDOM(in int) (weight, bias engine.Init) { return fanIn(in), fanIn(in) }

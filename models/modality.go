@@ -107,11 +107,6 @@ func (m *modalities) project(b *engine.Builder, k int, init linearInit, x *op.No
 // A linearInit gives the initial values of W and b of a projection of rows of a size.
 type linearInit func(in int) (weight, bias engine.Init)
 
-// Those of MMRec's models.
-func linearOfBM3(in int) (weight, bias engine.Init)     { return engine.XavierNormal, fanIn(in) }
-func linearOfVBPR(int) (weight, bias engine.Init)       { return engine.XavierNormal, engine.Zeros }
-func linearOfFREEDOM(in int) (weight, bias engine.Init) { return fanIn(in), fanIn(in) } // torch.nn.Linear's
-
 // fanIn draws from ±1/sqrt(in).
 func fanIn(in int) engine.Init { return engine.UniformIn(1 / math.Sqrt(float64(in))) }
 

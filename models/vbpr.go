@@ -91,3 +91,6 @@ func (m *vbpr) Score(b *engine.Builder) (users, items *op.Node) {
 
 // Describe says what the features take.
 func (m *vbpr) Describe() (string, error) { return m.modalities.String(), nil }
+
+// linearOfVBPR is what MMRec's VBPR begins with.
+func linearOfVBPR(int) (weight, bias engine.Init) { return engine.XavierNormal, engine.Zeros }
