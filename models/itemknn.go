@@ -70,47 +70,6 @@ func (m *itemKNN) similarity(common, users, scored float64) float64 {
 	return common / (math.Pow(scored, m.options.Alpha)*math.Pow(users, 1-m.options.Alpha) + m.options.Shrink)
 }
 
-// neighbour is an item in the running for another one's neighbours.
-type neighbour struct {
-	item       int32
-	similarity float64
-	tie        uint64
-}
-
-// closer orders by similarity. The hash keeps ids, which often encode popularity, from deciding between equals.
-func closer(a, b neighbour) int {
-	switch {
-	case a.similarity > b.similarity || a.similarity == b.similarity && (a.tie < b.tie || a.tie == b.tie && a.item < b.item):
-		return -1
-	case a == b:
-		return 0
-	}
-	return 1
-}
-
-// closest keeps the k first in the order of closer, by sorting whenever twice as many have come together.
-type closest struct {
-	k    int
-	kept []neighbour
-	full bool // kept[:k] is sorted, and kept[k-1] is to be beaten
-}
-
-func (c *closest) add(n neighbour) {
-	if c.full && closer(n, c.kept[c.k-1]) > 0 {
-		return
-	}
-	if c.kept = append(c.kept, n); len(c.kept) == 2*c.k {
-		c.cut()
-	}
-}
-
-func (c *closest) cut() {
-	slices.SortFunc(c.kept, closer)
-	if len(c.kept) >= c.k {
-		c.kept, c.full = c.kept[:c.k], true
-	}
-}
-
 // fitPart is the number of items between two reports of a fit.
 const fitPart = 1024
 
@@ -122,24 +81,23 @@ func (m *itemKNN) Fit(ctx context.Context, how Fitting) (ItemScorer, error) {
 		w := stream.At(0, uint32(i), 0)
 		ties[i] = uint64(w[0])<<32 | uint64(w[1])
 	}
-	of := make([][]neighbour, items)
+	of := make([][]graph.Neighbour, items)
 	for lo := 0; lo < items; lo += fitPart {
 		hi := min(items, lo+fitPart)
 		err := parallel.Each(ctx, how.Threads, hi-lo, func() func(int) error {
 			users := newShared(m.graph)
-			best := closest{k: min(m.options.Neighbours, items)}
+			best := graph.Closest{K: min(m.options.Neighbours, items)}
 			return func(at int) error {
 				j := lo + at
-				best.kept, best.full = best.kept[:0], false
+				best.Reset()
 				users.with(first+j, func(node int, common int32) {
 					i := node - first
 					if i == j {
 						return
 					}
-					best.add(neighbour{int32(i), m.similarity(float64(common), float64(m.graph.Degree(node)), float64(m.graph.Degree(first+j))), ties[i]})
+					best.Add(graph.Neighbour{Item: int32(i), Similarity: m.similarity(float64(common), float64(m.graph.Degree(node)), float64(m.graph.Degree(first+j))), Tie: ties[i]})
 				})
-				best.cut()
-				of[j] = slices.Clone(best.kept)
+				of[j] = slices.Clone(best.Sorted())
 				return nil
 			}
 		})
@@ -154,11 +112,11 @@ func (m *itemKNN) Fit(ctx context.Context, how Fitting) (ItemScorer, error) {
 }
 
 // byHistory turns the neighbours of each scored item into rows of the items that speak for it.
-func byHistory(of [][]neighbour) SparseWeights {
+func byHistory(of [][]graph.Neighbour) SparseWeights {
 	w := SparseWeights{Ptr: make([]int32, len(of)+1)}
 	for _, list := range of {
 		for _, n := range list {
-			w.Ptr[n.item+1]++
+			w.Ptr[n.Item+1]++
 		}
 	}
 	for i := range of {
@@ -169,9 +127,9 @@ func byHistory(of [][]neighbour) SparseWeights {
 	next := slices.Clone(w.Ptr)
 	for j, list := range of {
 		for _, n := range list {
-			at := next[n.item]
-			next[n.item]++
-			w.Item[at], w.Weight[at] = int32(j), float32(n.similarity)
+			at := next[n.Item]
+			next[n.Item]++
+			w.Item[at], w.Weight[at] = int32(j), float32(n.Similarity)
 		}
 	}
 	return w

@@ -92,16 +92,19 @@ func nearest(ctx context.Context, f dataset.Features, n, k, threads int, seed ui
 			return func(at int) error {
 				lo := (first + at) * nearestAtOnce
 				hi := min(n, lo+nearestAtOnce)
-				best := make([]nearestItems, hi-lo)
+				best := slices.Repeat([]Closest{{K: k}}, hi-lo)
 				panels.Search(unit[lo*f.Dim:hi*f.Dim], hi-lo, func(i, j int, s float32) float32 {
-					if !known[lo+i] || !known[j] {
-						return best[i].threshold()
+					if known[lo+i] && known[j] {
+						w := stream.At(0, uint32(lo+i), uint32(j))
+						best[i].Add(Neighbour{int32(j), float64(s), pack(w[0], w[1])})
 					}
-					w := stream.At(0, uint32(lo+i), uint32(j))
-					return best[i].offer(k, candidate{int32(j), s, pack(w[0], w[1])})
+					return float32(best[i].Least())
 				})
 				for i := range best {
-					lists[lo+i] = best[i].sorted(k)
+					for _, x := range best[i].Sorted() {
+						lists[lo+i] = append(lists[lo+i], x.Item)
+					}
+					slices.Sort(lists[lo+i])
 				}
 				return nil
 			}
@@ -131,51 +134,6 @@ func unitRows(f dataset.Features, n int) (unit []float32, known []bool) {
 		}
 	}
 	return unit, known
-}
-
-// candidate is an item in the running.
-type candidate struct {
-	item   int32
-	cosine float32
-	tie    uint64
-}
-
-func nearer(a, b candidate) int {
-	return cmp.Or(cmp.Compare(b.cosine, a.cosine), cmp.Compare(a.tie, b.tie), cmp.Compare(a.item, b.item))
-}
-
-// nearestItems keeps the k best of what it is offered, and sometimes up to as many again.
-type nearestItems struct {
-	kept  []candidate
-	least float32
-	full  bool // the k-th best has the cosine least
-}
-
-// threshold is the cosine that a candidate has to reach.
-func (b *nearestItems) threshold() float32 {
-	if !b.full {
-		return float32(math.Inf(-1))
-	}
-	return b.least
-}
-
-func (b *nearestItems) offer(k int, c candidate) float32 {
-	if b.kept = append(b.kept, c); len(b.kept) >= 2*k {
-		slices.SortFunc(b.kept, nearer)
-		b.kept = b.kept[:k]
-		b.least, b.full = b.kept[k-1].cosine, true
-	}
-	return b.threshold()
-}
-
-func (b *nearestItems) sorted(k int) []int32 {
-	slices.SortFunc(b.kept, nearer)
-	var items []int32
-	for _, c := range b.kept[:min(k, len(b.kept))] {
-		items = append(items, c.item)
-	}
-	slices.Sort(items)
-	return items
 }
 
 // transpose fills in the transposed.
