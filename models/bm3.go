@@ -14,7 +14,7 @@ type BM3Options struct {
 	PropagationOptions `defaults:"layers=1" source:"MMRec, Baby"`
 	FeatureOptions
 	Reg     float64   `flag:"reg" default:"0.1" min:"0" help:"weight of (|users|_F + |items|_F) / items, the norms of the whole propagated tables" source:"MMRec, Baby; Sports: 0.01"`
-	Dropout float64   `flag:"dropout" default:"0.5" min:"0" below:"1" help:"share of a target that is dropped: what keeps a model without negatives from collapsing" source:"MMRec, Baby; Electronics: 0.3"`
+	Dropout float64   `flag:"dropout" default:"0.5" min:"0" below:"1" help:"share of a target that is dropped" source:"MMRec, Baby; Electronics: 0.3"`
 	CL      float64   `flag:"cl" default:"2" min:"0" help:"weight of alignment and masking" source:"MMRec"`
 	Without BM3Loss   `flag:"without" default:"none" choices:"none,reconstruction,alignment,masking" help:"a loss that is left out, to see what it does"`
 	AlignTo AlignSide `flag:"align-to" default:"items" choices:"items,users" help:"what an item's modalities are aligned with: the item's target or its user's" source:"BM3 eq. 8: items"`
