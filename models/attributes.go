@@ -38,7 +38,7 @@ func (n *nodes) values(b *engine.Builder, a *attributed) *op.Node {
 			draw(philox.New(b.Store.Seed, "init/attributes/items"), n.items, a.bags.ItemValues, out[cut:])
 		}
 	}
-	return b.Param("attributes", init, a.bags.Values(), n.Dim)
+	return b.Param(attributes, init, a.bags.Values(), n.Dim)
 }
 
 // all are the bags of all nodes.

@@ -116,7 +116,7 @@ func (m *bm3) Train(b *engine.Builder) engine.Objective {
 		p := m.predict(b, t)
 		alignment = append(alignment, loss.CosineDistance(p, aligned, w))
 		if m.o.Without != Masking {
-			masking = append(masking, loss.CosineDistance(p, m.target(b, "features/"+f.Name, t, item, m.items), w))
+			masking = append(masking, loss.CosineDistance(p, m.target(b, features+f.Name, t, item, m.items), w))
 		}
 	}
 	if m.o.Without != Alignment {

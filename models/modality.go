@@ -93,9 +93,9 @@ func (m *modalities) tooLarge(available int64) error {
 func (m *modalities) raw(b *engine.Builder, k int) *op.Node {
 	f := m.of[k]
 	if m.Freeze {
-		return b.Data("features/"+f.Name, f.Value, m.items, f.Dim)
+		return b.Data(features+f.Name, f.Value, m.items, f.Dim)
 	}
-	return b.ParamFrom("features/"+f.Name, f.Value, m.items, f.Dim)
+	return b.ParamFrom(features+f.Name, f.Value, m.items, f.Dim)
 }
 
 // project gives the embeddings of some rows x [B, d_k] of modality k, x·W + b. Rows are gathered before they are projected, which is the same and

@@ -55,7 +55,20 @@ func RowsOf(param string) (users, items bool) {
 }
 
 // IsFeatures tells whether a parameter begins as the features of items.
-func IsFeatures(param string) bool { return strings.HasPrefix(param, "features/") }
+func IsFeatures(param string) bool { return strings.HasPrefix(param, features) }
+
+// ModalityOf is the modality whose features a table has. A state of the optimiser beside it is named features/MODALITY/Adam.m.
+func ModalityOf(table string) (modality string, ok bool) {
+	modality, ok = strings.CutPrefix(table, features)
+	return modality, ok && !strings.Contains(modality, "/")
+}
+
+const features = "features/" // then the modality's name
+
+// IsAttributes tells whether a parameter has a row for each value of the users' attributes, and then for each of the items'.
+func IsAttributes(param string) bool { return param == attributes }
+
+const attributes = "attributes"
 
 // A Preparer computes from the data what takes long, before its programs are built.
 type Preparer interface {

@@ -13,6 +13,7 @@ import (
 	kernelset "nearfar/kernels/cpu"
 	"nearfar/models"
 	"nearfar/trainer/dataset"
+	"nearfar/trainer/runfolder"
 )
 
 // featured makes of a model's options those of one that takes features, and keeps what it is given.
@@ -163,6 +164,17 @@ func TestWarmStartWithFeatures(t *testing.T) {
 				t.Errorf("a former run with frozen features: %v", err)
 			}
 		}
+		// One modality for another of as many columns: their weights have the same shape.
+		if err := os.Rename(filepath.Join(after, "image_feat.npy"), filepath.Join(after, "audio_feat.npy")); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, _, _, err := start(t, newJob(t, model, "", "-data", after, "-select", "last", "-init-from", path)); err == nil ||
+			!strings.Contains(err.Error(), "the run's features are image, text, and here they are audio, text") {
+			t.Errorf("a former run with other modalities: %v", err)
+		}
+		if err := os.Rename(filepath.Join(after, "audio_feat.npy"), filepath.Join(after, "image_feat.npy")); err != nil {
+			t.Fatal(err)
+		}
 		f, err := readFormer(path, model)
 		if err != nil {
 			t.Fatal(err)
@@ -193,9 +205,9 @@ func TestWarmStartWithFeatures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ids, was := data.ItemID, f.items
+			ids, was := data.ItemID, f.rows[runfolder.Items]
 			if name == "embedding/users" {
-				ids, was = data.UserID, f.users
+				ids, was = data.UserID, f.rows[runfolder.Users]
 			}
 			table, known := engine.View[float32](f.states[name].Data), 0
 			for row, id := range ids {

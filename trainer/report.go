@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"nearfar/models"
 	"nearfar/trainer/dataset"
 	"nearfar/trainer/runfolder"
 )
@@ -67,6 +68,13 @@ func (r *run) export(res Result) error {
 	}
 	r.keep(runfolder.Users, r.Folder.WriteIDs(runfolder.Users, r.data.UserID))
 	r.keep(runfolder.Items, r.Folder.WriteIDs(runfolder.Items, r.data.ItemID))
+	for _, e := range r.store.Entries() {
+		if models.IsAttributes(e.Name) {
+			for _, p := range r.named(e.Name) {
+				r.keep(p.file, r.Folder.WriteIDs(p.file, p.now))
+			}
+		}
+	}
 	r.keep(runfolder.PerUserFile, r.writePerUser())
 	r.keep(runfolder.Result, r.Folder.WriteResult(res))
 	if r.metrics != nil {

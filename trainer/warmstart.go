@@ -4,9 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
+	"strings"
 
 	"nearfar/engine"
 	"nearfar/models"
+	"nearfar/trainer/dataset"
 	"nearfar/trainer/runfolder"
 )
 
@@ -18,14 +22,15 @@ type Start struct {
 	TrainOn  string   `flag:"train-on" default:"train" choices:"train,train+valid" help:"train+valid: train on the validation interactions too; needs -select last"`
 }
 
-// former is what a run starts from: its ids, and the parameters it ended with.
+// former is what a run starts from: the names of its rows, and the parameters it ended with.
 type former struct {
-	users, items map[string]int
-	states       map[string]runfolder.Entry
-	data         uint32 // checksum of what it was trained on, and its splits
+	rows       map[string]map[string]int // by the file that names them
+	states     map[string]runfolder.Entry
+	modalities []string
+	data       uint32 // checksum of what it was trained on, and its splits
 }
 
-// readFormer reads the run of a model at path. Its best checkpoint is what it reported; without a selection that is the last one.
+// readFormer reads the run of a model at path: its best checkpoint, which without a selection is the last one.
 func readFormer(path, model string) (f former, err error) {
 	folder, err := OpenFinal(path)
 	if err != nil {
@@ -38,19 +43,6 @@ func readFormer(path, model string) (f former, err error) {
 	if res.Model != model {
 		return f, fmt.Errorf("-init-from: the run in %s is of %s: only a run of %s has the parameters of %s", folder.Path(), res.Model, model, model)
 	}
-	for _, ids := range []struct {
-		file string
-		to   *map[string]int
-	}{{runfolder.Users, &f.users}, {runfolder.Items, &f.items}} {
-		names, err := runfolder.ReadIDs(folder.File(ids.file))
-		if err != nil {
-			return f, fmt.Errorf("-init-from: %w", err)
-		}
-		*ids.to = make(map[string]int, len(names))
-		for row, name := range names {
-			(*ids.to)[name] = row
-		}
-	}
 	file := runfolder.BestCheckpoint
 	if !folder.Has(file) {
 		file = runfolder.LastCheckpoint
@@ -62,15 +54,51 @@ func readFormer(path, model string) (f former, err error) {
 	} else if err != nil {
 		return f, fmt.Errorf("-init-from: %w", err)
 	}
-	f.data, f.states = at.Data, map[string]runfolder.Entry{}
+	f.data, f.states, f.rows = at.Data, map[string]runfolder.Entry{}, map[string]map[string]int{}
+	names := slices.Collect(maps.Keys(at.Constants))
+	files := []string{runfolder.Users, runfolder.Items}
 	for _, e := range entries {
 		f.states[e.Name] = e
+		names = append(names, e.Name)
+		if models.IsAttributes(e.Name) {
+			files = append(files, runfolder.UserAttributes, runfolder.ItemAttributes)
+		}
+	}
+	f.modalities = modalities(names)
+	for _, file := range files {
+		names, err := runfolder.ReadIDs(folder.File(file))
+		if err != nil {
+			return f, fmt.Errorf("-init-from: %w", err)
+		}
+		f.rows[file] = make(map[string]int, len(names))
+		for row, name := range names {
+			f.rows[file][name] = row
+		}
 	}
 	return f, nil
 }
 
-// warmStart replaces the initial parameters by those of -init-from. Rows of users and of items are copied by id; a parameter without is copied where it has
-// the same shape. All other state, Adam's moments among it, begins as in a run of its own.
+// listed is names in words.
+func listed(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// modalities are those whose features are among a run's tables, sorted.
+func modalities(tables []string) (of []string) {
+	for _, name := range tables {
+		if m, ok := models.ModalityOf(name); ok {
+			of = append(of, m)
+		}
+	}
+	slices.Sort(of)
+	return of
+}
+
+// warmStart replaces the initial parameters by those of -init-from. Rows of users and of items are copied by id, and those of attributes by field and
+// value; a parameter without is copied where it has the same shape. All other state, Adam's moments among it, begins as in a run of its own.
 func (r *run) warmStart() error {
 	if r.Options.InitFrom == "" {
 		return nil
@@ -82,12 +110,20 @@ func (r *run) warmStart() error {
 	if err != nil {
 		return err
 	}
-	_, known := f.rows(r.data.UserID, r.data.ItemID)
+	_, known := f.find(r.named("embedding"))
 	users, items := r.data.Users(), r.data.Items()
 	r.Log.Info(fmt.Sprintf("starting from %s: it knows %d users of %d and %d items of %d; the others begin with %s", r.Options.InitFrom,
 		known[0], users, known[1], items, map[string]string{"mean": "their mean", "init": "the initialisation"}[r.Options.InitNew]))
 	if f.data != r.position.Data && r.data.Valid.Len()+r.data.Test.Len() > 0 {
 		r.Log.Warn("the former run was made on other data, or on another split: it may have been trained on what is now held out, and metrics are then too high")
+	}
+	var names []string
+	for _, e := range r.store.Entries() {
+		names = append(names, e.Name)
+	}
+	if now := modalities(names); !slices.Equal(now, f.modalities) {
+		return fmt.Errorf("-init-from %s: the run's features are %s, and here they are %s: what it has learnt is of others; name the same with -modalities", r.Options.InitFrom,
+			listed(f.modalities), listed(now))
 	}
 	for _, e := range r.store.Entries() {
 		was, ok := f.states[e.Name]
@@ -97,7 +133,7 @@ func (r *run) warmStart() error {
 			}
 			continue
 		}
-		ofUsers, ofItems := models.RowsOf(e.Name)
+		named := r.named(e.Name)
 		switch is := e.Desc; {
 		case !ok && models.IsFeatures(e.Name):
 			return fmt.Errorf("-init-from %s: the run did not train %s: keep it as it is, too, with -freeze-features, or leave it out with -modalities", r.Options.InitFrom, e.Name)
@@ -105,8 +141,8 @@ func (r *run) warmStart() error {
 			return fmt.Errorf("-init-from %s: the run has no parameter %s: is it of another model or configuration?", r.Options.InitFrom, e.Name)
 		case was.Desc.Type != is.Type:
 			return fmt.Errorf("-init-from %s: %s is %v there and %v here", r.Options.InitFrom, e.Name, was.Desc, is)
-		case ofUsers || ofItems:
-			if err := r.copyByID(&f, e, was, ofUsers, ofItems); err != nil {
+		case named != nil:
+			if err := r.copyByName(&f, e, was, named); err != nil {
 				return err
 			}
 		case was.Desc == is:
@@ -121,31 +157,68 @@ func (r *run) warmStart() error {
 	return nil
 }
 
-// copyByID copies the rows of users, of items or of both. With -init-new mean new rows are the mean of the known ones, but for features, which the data has.
-func (r *run) copyByID(f *former, e *engine.Entry, was runfolder.Entry, ofUsers, ofItems bool) error {
-	var userID, itemID []string
-	before := *f
-	if before.users = nil; ofUsers {
-		userID, before.users = r.data.UserID, f.users
+// part is successive rows of a table that have names: the file that a run keeps them in, and the names now.
+type part struct {
+	file string
+	now  []string
+}
+
+// named are the parts of a parameter; nil where its rows are nobody's.
+func (r *run) named(param string) (parts []part) {
+	if models.IsAttributes(param) {
+		return []part{{runfolder.UserAttributes, attributeNames(r.data.UserFields)}, {runfolder.ItemAttributes, attributeNames(r.data.ItemFields)}}
 	}
-	if before.items = nil; ofItems {
-		itemID, before.items = r.data.ItemID, f.items
+	ofUsers, ofItems := models.RowsOf(param)
+	if ofUsers {
+		parts = append(parts, part{runfolder.Users, r.data.UserID})
 	}
-	same := "give the same -dim"
+	if ofItems {
+		parts = append(parts, part{runfolder.Items, r.data.ItemID})
+	}
+	return parts
+}
+
+// attributeNames are the field and the value of each row, with a tab between them.
+func attributeNames(a *dataset.Attributes) []string {
+	if a == nil {
+		return nil
+	}
+	names := make([]string, a.Values())
+	for i, value := range a.Name {
+		names[i] = a.Fields[a.Field[i]] + "\t" + value
+	}
+	return names
+}
+
+// copyByName copies the rows that the former run had. With -init-new mean new rows are the mean of the known ones of their part, but for features, which
+// the data has.
+func (r *run) copyByName(f *former, e *engine.Entry, was runfolder.Entry, parts []part) error {
+	same, names := "give the same -dim", 0
 	if models.IsFeatures(e.Name) {
 		same = "give the features that it had"
 	}
+	for _, p := range parts {
+		names += len(f.rows[p.file])
+	}
 	switch had, is := was.Desc, e.Desc; {
-	case had.Rank != 2 || had.Rows() != len(before.users)+len(before.items):
-		return fmt.Errorf("-init-from %s: %s is %v, and the run has %d ids for its rows: its files are not of one run", r.Options.InitFrom, e.Name, had, len(before.users)+len(before.items))
+	case had.Rank != 2 || had.Rows() != names:
+		return fmt.Errorf("-init-from %s: %s is %v, and the run has %d names for its rows: its files are not of one run", r.Options.InitFrom, e.Name, had, names)
 	case had.Cols() != is.Cols():
 		return fmt.Errorf("-init-from %s: %s has %d columns there and %d here: %s", r.Options.InitFrom, e.Name, had.Cols(), is.Cols(), same)
 	}
-	rows, known := before.rows(userID, itemID)
+	rows, known := f.find(parts)
 	if err := r.copyRows(e, was, rows); err != nil {
 		return err
 	}
-	r.Log.Info(fmt.Sprintf("parameter %s: %d rows copied by id, %d new", e.Name, known[0]+known[1], len(rows)-known[0]-known[1]))
+	copied := 0
+	for _, n := range known {
+		copied += n
+	}
+	by := "id"
+	if models.IsAttributes(e.Name) {
+		by = "field and value"
+	}
+	r.Log.Info(fmt.Sprintf("parameter %s: %d rows copied by %s, %d new", e.Name, copied, by, len(rows)-copied))
 	if r.Options.InitNew != "mean" || models.IsFeatures(e.Name) {
 		return nil
 	}
@@ -153,28 +226,30 @@ func (r *run) copyByID(f *former, e *engine.Entry, was runfolder.Entry, ofUsers,
 	if err != nil {
 		return err
 	}
-	for _, side := range [][2]int{{0, len(userID)}, {len(userID), len(rows)}} {
-		fillWithMean(table, d.Cols(), side[0], side[1], func(i int) bool { return rows[i] >= 0 })
+	first := 0
+	for _, p := range parts {
+		last := first + len(p.now)
+		fillWithMean(table, d.Cols(), first, last, func(i int) bool { return rows[i] >= 0 })
+		first = last
 	}
 	return r.store.Write64(e.Name, table)
 }
 
-// rows gives for each user and then each item its row in the former run's table of both, -1 where it is new, and how many users and items are known.
-func (f *former) rows(userID, itemID []string) (rows []int, known [2]int) {
-	for side, ids := range [][]string{userID, itemID} {
-		index, offset := f.users, 0
-		if side == 1 {
-			index, offset = f.items, len(f.users)
-		}
-		for _, id := range ids {
-			row, ok := index[id]
+// find gives for each row of the parts its row in the former run's table of them, -1 where it is new, and how many each part has of known ones.
+func (f *former) find(parts []part) (rows, known []int) {
+	offset := 0
+	known = make([]int, len(parts))
+	for k, p := range parts {
+		for _, name := range p.now {
+			row, ok := f.rows[p.file][name]
 			if !ok {
 				rows = append(rows, -1)
 				continue
 			}
 			rows = append(rows, row+offset)
-			known[side]++
+			known[k]++
 		}
+		offset += len(f.rows[p.file])
 	}
 	return rows, known
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -258,5 +259,78 @@ func TestWarmStartRefuses(t *testing.T) {
 		if err := j.Options.Check(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s alone: %v, want %q", args, err, want)
 		}
+	}
+}
+
+// The values of attributes begin with the former run's rows by field and value, wherever they stand now: here each has another place, and 24 that of 23.
+func TestWarmStartWithAttributes(t *testing.T) {
+	folder := func(youngest int) string {
+		path := t.TempDir()
+		var inter, user strings.Builder
+		fmt.Fprintln(&inter, "user_id:token\titem_id:token")
+		fmt.Fprintln(&user, "user_id:token\tage:token\tzip:token")
+		for u := range 12 {
+			fmt.Fprintf(&user, "u%d\t%d\t%d\n", u, youngest+u%4, 21+u%2)
+			for k := range 6 {
+				fmt.Fprintf(&inter, "u%d\ti%d\n", u, 2*(u+k)%20+u%2)
+			}
+		}
+		for name, text := range map[string]string{"x.inter": inter.String(), "x.user": user.String()} {
+			if err := os.WriteFile(filepath.Join(path, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return path
+	}
+	path := filepath.Join(t.TempDir(), "former")
+	if _, err := newJob(t, "lightgcn", path, "-data", folder(20), "-attributes", "-select", "last").mustRun(t, t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f, err := readFormer(path, "lightgcn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := newJob(t, "lightgcn", "", "-data", folder(21), "-attributes", "-select", "last", "-seed", "9", "-init-from", path)
+	core, logs := observer.New(zap.InfoLevel)
+	j.Log = zap.New(core)
+	data, err := j.load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	device := cpu.New(1, kernelset.Best())
+	defer device.Close()
+	r := &run{Job: j, data: data}
+	defer r.close()
+	if err := r.build(t.Context(), device); err != nil {
+		t.Fatal(err)
+	}
+	fresh, _, err := r.store.Read32("attributes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.warmStart(); err != nil {
+		t.Fatal(err)
+	}
+	got, d, err := r.store.Read32("attributes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := func(table []float32, i int) []float32 { return table[i*d.Cols():][:d.Cols()] }
+	was, known := engine.View[float32](f.states["attributes"].Data), 0
+	for i, name := range attributeNames(data.UserFields) {
+		want := row(fresh, i)
+		if from, ok := f.rows[runfolder.UserAttributes][name]; ok {
+			known++
+			want = row(was, from)
+		}
+		if !slices.Equal(row(got, i), want) {
+			t.Errorf("%q begins with %v, want %v", name, row(got, i), want)
+		}
+	}
+	if known != 5 || d.Rows() != 6 { // ages 21 to 23 and both zip codes; 24 is new
+		t.Errorf("%d of %d values are known, want 5 of 6", known, d.Rows())
+	}
+	if logs.FilterMessage("parameter attributes: 5 rows copied by field and value, 1 new").Len() != 1 {
+		t.Errorf("the counts are not said: %v", logs.All())
 	}
 }

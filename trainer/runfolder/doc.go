@@ -9,6 +9,7 @@
 //	embeddings.safetensors  what the model exports
 //	weights.safetensors     the same of a model that ranks by sparse weights between items
 //	users.txt, items.txt    line n is the id whose embedding is row n (from 0)
+//	user-attributes.txt, item-attributes.txt    the same for the rows of a model's attributes: field, tab, value, as a JSON string
 //	result.json             the final numbers
 //	per-user.tsv.gz         the metrics of each user of the test split
 //	lock                    held by the process that trains (flock, LockFileEx)

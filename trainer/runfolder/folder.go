@@ -27,6 +27,8 @@ const (
 	Weights            = "weights.safetensors"
 	Users              = "users.txt"
 	Items              = "items.txt"
+	UserAttributes     = "user-attributes.txt" // where the model has an embedding for each of them
+	ItemAttributes     = "item-attributes.txt"
 	Result             = "result.json"
 	PerUserFile        = "per-user.tsv.gz"
 )
