@@ -33,9 +33,7 @@ func (r *run) save() error {
 	if err != nil {
 		return err
 	}
-	if r.metrics != nil { // no checkpoint on the disk is ahead of its metrics
-		r.keep(runfolder.MetricsFile, r.metrics.Sync())
-	}
+	r.syncMetrics()
 	if r.best != nil && (r.unkept[runfolder.BestCheckpoint] != nil || !r.Folder.Has(runfolder.BestCheckpoint)) {
 		r.write(runfolder.BestCheckpoint, r.bestPosition, r.best, constants)
 	}
@@ -53,9 +51,17 @@ func (r *run) saveBest() error {
 	}
 	r.best, r.bestPosition = states, r.position.clone()
 	if r.Folder != nil {
+		r.syncMetrics()
 		r.write(runfolder.BestCheckpoint, r.position, states, constants)
 	}
 	return nil
+}
+
+// syncMetrics comes before a checkpoint: none on the disk is ahead of its metrics.
+func (r *run) syncMetrics() {
+	if r.metrics != nil {
+		r.keep(runfolder.MetricsFile, r.metrics.Sync())
+	}
 }
 
 func (r *run) write(file string, header position, states []engine.Saved, constants map[string]uint32) (ok bool) {
@@ -224,6 +230,12 @@ func (r *run) resume() error {
 // goOn makes the chosen checkpoint the run's state.
 func (r *run) goOn(c chosen) error {
 	at, file := c.at.position, r.Folder.File(c.at.file)
+	steps := uint64(r.model.StepsPerEpoch())
+	if total := steps * uint64(r.Options.Epochs); at.Step > total {
+		return fmt.Errorf("-epochs %d: %s is at epoch %d already: leave -epochs out to report on it, or give more to go on", r.Options.Epochs, r.Folder.Path(), (at.Step+steps-1)/steps)
+	} else if (at.Step == total || r.exhausted(at)) && at.LR != r.Options.LR {
+		return fmt.Errorf("-lr %g: %s has ended, and no epoch is left to train with it: give more -epochs or -patience with it, or leave it out", r.Options.LR, r.Folder.Path())
+	}
 	if r.train == nil || len(at.Sums) != len(r.position.Sums) {
 		return fmt.Errorf("%s reports %d losses, this model %d: is it of another configuration?", file, len(at.Sums), len(r.position.Sums))
 	}
@@ -254,7 +266,7 @@ func (r *run) goOn(c chosen) error {
 			at.Lost = &lostBest{at.BestEpoch, at.Best}
 		}
 		at.Best, at.BestEpoch = math.Inf(-1), 0
-		if steps := uint64(r.model.StepsPerEpoch()); at.Step%steps == 0 && at.Evaluated == int(at.Step/steps) { // what is there is the first candidate
+		if at.Step%steps == 0 && at.Evaluated == int(at.Step/steps) { // what is there is the first candidate
 			if at.Evaluated > r.Options.Warmup && at.Worse > 0 { // it has counted, and will again
 				at.Worse--
 			}

@@ -77,9 +77,7 @@ func (r *run) export(res Result) error {
 	}
 	r.keep(runfolder.PerUserFile, r.writePerUser())
 	r.keep(runfolder.Result, r.Folder.WriteResult(res))
-	if r.metrics != nil {
-		r.keep(runfolder.MetricsFile, r.metrics.Sync())
-	}
+	r.syncMetrics()
 	return nil
 }
 

@@ -89,6 +89,7 @@ type position struct {
 	BestEpoch int       `json:"best_epoch"` // 0: none yet
 	Worse     int       `json:"worse"`      // evaluations since, after the warm-up
 	Evaluated int       `json:"evaluated"`  // the last epoch that was evaluated
+	LR        float64   `json:"lr"`         // that the last epoch was trained with
 	Lost      *lostBest `json:"lost_best,omitempty"`
 	Device    string    `json:"device"`
 	TrainTime float64   `json:"train_seconds"`
@@ -224,7 +225,7 @@ func (r *run) loop(ctx context.Context) error {
 		if r.position.Step >= total {
 			return nil
 		}
-		if r.exhausted() {
+		if r.exhausted(r.position) {
 			r.Log.Info(fmt.Sprintf("training ends: no better epoch than %d in %d evaluations (-patience %d)", r.position.BestEpoch, r.position.Worse, r.Options.Patience))
 			return nil
 		}
@@ -252,6 +253,7 @@ func (r *run) periodic() bool {
 
 // epoch runs the steps that are left of an epoch. The checkpoint behind its last step is the caller's: the epoch's losses come first.
 func (r *run) epoch(ctx context.Context, left int) error {
+	r.position.LR = r.Options.LR
 	start, before := time.Now(), r.position.TrainTime
 	trained := func() { r.position.TrainTime = before + time.Since(start).Seconds() }
 	last := r.position.Step + uint64(left)
@@ -298,8 +300,8 @@ func (r *run) record(event map[string]any) {
 }
 
 // exhausted tells whether patience has ended.
-func (r *run) exhausted() bool {
-	return r.Options.Patience > 0 && r.position.Worse >= r.Options.Patience
+func (r *run) exhausted(at position) bool {
+	return r.Options.Patience > 0 && at.Worse >= r.Options.Patience
 }
 
 // targets are the interactions that select an epoch.

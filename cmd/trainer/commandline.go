@@ -80,6 +80,9 @@ const environment = "TRAINER_"
 // parse reads the arguments in two passes: first which model and which data, then everything. environ are variables as os.Environ has them; a
 // run or sweep that is resumed has its own options, and they are not read.
 func parse(args, environ []string) (*commandLine, error) {
+	if err := checkEmpty(args); err != nil {
+		return nil, err
+	}
 	peek := peekFlags(args, "model", "data", "config", "resume")
 	if run := peek["resume"]; run != "" {
 		environ = nil
@@ -156,6 +159,21 @@ func parse(args, environ []string) (*commandLine, error) {
 		return nil, &usageError{err}
 	}
 	return c, nil
+}
+
+// checkEmpty refuses empty values that name what a run is made of: a variable of the shell that is not set would turn it into another one. Of what a
+// configuration may have an empty value takes that back.
+func checkEmpty(args []string) error {
+	always := []string{"model", "data", "config", "resume", "out", "grid", "seeds"}
+	unlessConfigured := []string{"valid", "init-from"}
+	given := peekFlags(args, slices.Concat(always, unlessConfigured)...)
+	_, configured := given["config"]
+	for _, name := range slices.Concat(always, unlessConfigured) {
+		if value, ok := given[name]; ok && value == "" && !(configured && slices.Contains(unlessConfigured, name)) {
+			return misused("-%s is given and empty: is a variable of the shell not set? Without one, leave -%s out", name, name)
+		}
+	}
+	return nil
 }
 
 // check finds values that an option cannot have, alone or beside the others.

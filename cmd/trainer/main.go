@@ -28,9 +28,11 @@ const (
 	failed      = 1
 	misuse      = 2
 	interrupted = 130 // as shells have it for SIGINT; for SIGTERM and SIGHUP too
+	unread      = 141 // as they have it for SIGPIPE
 )
 
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // `trainer 2>&1 | tee log`: where tee ends first, by Ctrl-C for one, the run goes on, or saves itself
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // nohup
 		signals = append(signals, syscall.SIGHUP)
@@ -40,7 +42,7 @@ func main() {
 	err := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	code := status(err)
-	if code != 0 {
+	if code != 0 && code != unread {
 		fmt.Fprintf(os.Stderr, "trainer: %v\n", err)
 	}
 	os.Exit(code)
@@ -56,6 +58,8 @@ func status(err error) int {
 		return misuse
 	case errors.Is(err, trainer.ErrInterrupted):
 		return interrupted
+	case errors.Is(err, syscall.EPIPE): // `trainer recommend RUN -all | head`
+		return unread
 	}
 	return failed
 }

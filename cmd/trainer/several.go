@@ -28,11 +28,6 @@ func (s *several) sweeps() bool { return len(s.Seeds) > 0 || s.Grid != "" }
 
 // check finds mistakes in a plan before anything is read or trained, in every trial of it.
 func (s *several) check(c *commandLine) error {
-	for _, name := range []string{"grid", "seeds"} { // a shell variable that is not set would turn a sweep into one run
-		if o := c.set.Lookup(name); o.Origin() == option.FromCommandLine && o.Value() == "" {
-			return fmt.Errorf("-%s is given and empty: is a variable of the shell not set? A single run is without -%s", name, name)
-		}
-	}
 	if s.Refit && c.Select != trainer.SelectValid {
 		return fmt.Errorf("-refit puts the validation split back into train: -select %s has none", c.Select)
 	}

@@ -5,7 +5,9 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -27,17 +29,7 @@ func TestSignalsSaveTheRun(t *testing.T) {
 			if err := child.Start(); err != nil {
 				t.Fatal(err)
 			}
-			last := filepath.Join(path, filepath.FromSlash(runfolder.LastCheckpoint))
-			for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) { // it trains once it has its first
-				if _, err := os.Stat(last); err == nil {
-					break
-				}
-				if time.Since(begin) > time.Minute {
-					child.Process.Kill()
-					child.Wait()
-					t.Fatalf("no checkpoint in a minute:\n%s", output)
-				}
-			}
+			awaitCheckpoint(t, child, path)
 			if err := child.Process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}
@@ -57,6 +49,87 @@ func TestSignalsSaveTheRun(t *testing.T) {
 				t.Error("there is a result")
 			}
 		})
+	}
+}
+
+// awaitCheckpoint waits for the first checkpoint of a run in path: then it trains.
+func awaitCheckpoint(t *testing.T, child *exec.Cmd, path string) {
+	t.Helper()
+	last := filepath.Join(path, filepath.FromSlash(runfolder.LastCheckpoint))
+	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(last); err == nil {
+			return
+		}
+		if time.Since(begin) > time.Minute {
+			child.Process.Kill()
+			child.Wait()
+			t.Fatalf("no checkpoint in a minute:\n%s", child.Stderr)
+		}
+	}
+}
+
+// In `trainer 2>&1 | tee log` Ctrl-C ends tee too: the run saves itself all the same.
+func TestUnreadOutputDoesNotEndTheRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	path := filepath.Join(t.TempDir(), "run")
+	child, _ := process(quick(t, "bprmf", "-epochs", "100000000", "-patience", "0", "-threads", "1", "-out", path)...)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child.Stdout, child.Stderr = write, write
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	go io.Copy(io.Discard, read)
+	awaitCheckpoint(t, child, path)
+	read.Close()
+	time.Sleep(200 * time.Millisecond) // some epochs' lines
+	if err := child.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("the run has ended: %v", err)
+	}
+	if err := child.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if child.Wait(); child.ProcessState.ExitCode() != interrupted {
+		t.Errorf("it ends with %v", child.ProcessState)
+	}
+	folder, err := runfolder.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var at struct{ Step uint64 }
+	if _, err := folder.ReadCheckpoint(runfolder.LastCheckpoint, &at); err != nil || at.Step == 0 {
+		t.Errorf("the checkpoint is of step %d (%v)", at.Step, err)
+	}
+}
+
+// `trainer recommend RUN -all | head` ends without a word.
+func TestUnreadListsEndRecommend(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	run := filepath.Join(t.TempDir(), "run")
+	mustRun(t, "-model", "popularity", "-out", run)
+	child, _ := process("recommend", run, "-all", "-k", "50")
+	var said bytes.Buffer
+	child.Stderr, child.Stdout = &said, nil
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	out.Close()
+	if child.Wait(); child.ProcessState.ExitCode() != unread || said.Len() > 0 {
+		t.Errorf("exit status %d: %s", child.ProcessState.ExitCode(), &said)
 	}
 }
 

@@ -94,6 +94,7 @@ func TestCanonical(t *testing.T) {
 		{"tau", "0", "0", "must be above 0"},
 		{"tau", "hot", "", "want a number"},
 		{"layers", "0x4", "4", ""},
+		{"cutoffs", "010, 20", "10,20", ""},
 		{"cutoffs", "10, 20", "10,20", ""},
 		{"augment", "edd", "edd", "did you mean ed?"},
 		{"quiet", "T", "true", ""},

@@ -81,9 +81,18 @@ var boolKind = kind{
 	isBool: true,
 }
 
+// base is that of a whole number: as Go writes them, 0x40 and 1_000, but that 010 is ten, as people mean it.
+func base(text string) int {
+	digits := strings.TrimLeft(text, "+-")
+	if len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
+		return 10
+	}
+	return 0
+}
+
 var intKind = kind{
 	parse: func(text string, into reflect.Value) error {
-		n, err := strconv.ParseInt(text, 0, into.Type().Bits())
+		n, err := strconv.ParseInt(text, base(text), into.Type().Bits())
 		if err != nil {
 			return numberError(err, "want a whole number, such as 64")
 		}
@@ -96,7 +105,7 @@ var intKind = kind{
 
 var uintKind = kind{
 	parse: func(text string, into reflect.Value) error {
-		n, err := strconv.ParseUint(text, 0, 64)
+		n, err := strconv.ParseUint(text, base(text), 64)
 		if err != nil {
 			return numberError(err, "want a whole number from 0, such as 42")
 		}
@@ -142,7 +151,8 @@ var listKind = kind{
 		fields := strings.Split(text, ",")
 		list := reflect.MakeSlice(into.Type(), len(fields), len(fields))
 		for i, field := range fields {
-			n, err := strconv.ParseInt(strings.TrimSpace(field), 0, into.Type().Elem().Bits())
+			field = strings.TrimSpace(field)
+			n, err := strconv.ParseInt(field, base(field), into.Type().Elem().Bits())
 			if err != nil {
 				return numberError(err, "want whole numbers separated by commas, such as 10,20,50")
 			}
