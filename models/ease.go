@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 
-	kernelset "nearfar/kernels/cpu"
 	"nearfar/kernels/philox"
 	"nearfar/models/spd"
 	"nearfar/trainer/graph"
@@ -125,7 +124,7 @@ func fitEASE[T spd.Float](ctx context.Context, m *ease, how Fitting) (ItemScorer
 			}
 		})
 	}
-	err := s.inverse.Invert(ctx, kernelset.Best(), how.Threads, how.Step)
+	err := s.inverse.Invert(ctx, how.Kernels, how.Threads, how.Step)
 	if err == nil {
 		err = s.readDiagonal(ctx)
 	}

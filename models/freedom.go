@@ -66,7 +66,8 @@ type prunedFeed interface {
 
 // Prepare finds the items' neighbours.
 func (m *freedom) Prepare(ctx context.Context, how Fitting) (err error) {
-	m.neighbours, err = graph.NewNeighbours(ctx, m.items, m.modalities.of, m.weights, m.o.Neighbours, how.Threads, m.seed, how.Step)
+	q := graph.NeighbourSearch{K: m.o.Neighbours, Seed: m.seed, Kernels: how.Kernels, Threads: how.Threads, Step: how.Step}
+	m.neighbours, err = q.Find(ctx, m.items, m.modalities.of, m.weights)
 	return err
 }
 

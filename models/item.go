@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"nearfar/engine"
+	"nearfar/kernels/cpu"
 	"nearfar/trainer/graph"
 )
 
@@ -11,7 +12,7 @@ import (
 //
 //	s(u, j) = Σ_{i in train(u)} W[i, j]
 //
-// It has no parameters in the Store. What it fits is a pure function of Data and options, whatever the number of threads.
+// It has no parameters in the Store. What it fits is a pure function of Data, options and kernels, whatever the number of threads.
 type ItemModel interface {
 	Model
 	Fit(ctx context.Context, how Fitting) (ItemScorer, error)
@@ -20,6 +21,7 @@ type ItemModel interface {
 // Fitting is how a model is fitted, or prepared.
 type Fitting struct {
 	Threads int                   // 0: all processors
+	Kernels cpu.Set               // of the processor
 	Step    func(done, total int) // is told how far it is; may be nil
 }
 

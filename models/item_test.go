@@ -11,6 +11,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"nearfar/kernels/cpu"
 	"nearfar/kernels/philox"
 	"nearfar/trainer/dataset"
 )
@@ -92,7 +93,7 @@ func checkScorer(t *testing.T, s ItemScorer, x *dataset.Interactions, w *mat.Den
 
 func fitted(t *testing.T, name string, x *dataset.Interactions, threads int, args ...string) ItemScorer {
 	t.Helper()
-	s, err := made[ItemModel](t, name, Data{Train: x, Seed: 1}, args...).Fit(t.Context(), Fitting{Threads: threads})
+	s, err := made[ItemModel](t, name, Data{Train: x, Seed: 1}, args...).Fit(t.Context(), Fitting{Threads: threads, Kernels: cpu.Best()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,36 +139,20 @@ func TestEASEAgainstBruteForce(t *testing.T) {
 	}
 }
 
-// knnWeights sorts all similarities of an item and keeps the first k; cut says whether equal ones stand on both sides of the k-th place.
-func knnWeights(x *dataset.Interactions, k int, similarity func(common, i, j float64) float64) (w *mat.Dense, cut bool) {
+// similarities is that of all pairs of different items that share a user; 0 for others.
+func similarities(x *dataset.Interactions, similarity func(common, i, j float64) float64) *mat.Dense {
 	var common mat.Dense
 	d := dense(x)
 	common.Mul(d.T(), d)
-	w = mat.NewDense(x.Items, x.Items, nil)
+	s := mat.NewDense(x.Items, x.Items, nil)
 	for j := range x.Items {
-		var order []int
-		s := make([]float64, x.Items)
 		for i := range x.Items {
 			if i != j && common.At(i, j) > 0 {
-				s[i] = similarity(common.At(i, j), common.At(i, i), common.At(j, j))
-				order = append(order, i)
+				s.Set(i, j, similarity(common.At(i, j), common.At(i, i), common.At(j, j)))
 			}
-		}
-		slices.SortStableFunc(order, func(a, b int) int {
-			switch {
-			case s[a] > s[b]:
-				return -1
-			case s[a] < s[b]:
-				return 1
-			}
-			return 0
-		})
-		cut = cut || len(order) > k && s[order[k-1]] == s[order[k]]
-		for _, i := range order[:min(k, len(order))] {
-			w.Set(i, j, s[i])
 		}
 	}
-	return w, cut
+	return s
 }
 
 func TestItemKNNAgainstBruteForce(t *testing.T) {
@@ -185,45 +170,53 @@ func TestItemKNNAgainstBruteForce(t *testing.T) {
 			{"-similarity=jaccard", func(c, i, j float64) float64 { return c / (i + j - c) }},
 			{"-similarity=jaccard -shrink=3", func(c, i, j float64) float64 { return c / (i + j - c + 3) }},
 		} {
+			similar := similarities(x, c.similarity)
 			for _, k := range []int{1, 3, 7, all} {
-				w, cut := knnWeights(x, k, c.similarity)
-				if cut {
-					continue // which of two equals is kept is the hash's affair: TestItemKNNBreaksTiesByHash
-				}
 				t.Run(fmt.Sprint(shape, c.args, k), func(t *testing.T) {
 					s := fitted(t, "itemknn", x, 2, append(strings.Fields(c.args), fmt.Sprint("-neighbours=", k))...)
-					checkScorer(t, s, x, w, 1e-5)
-					checkSparse(t, s.(SparseScorer).Weights(), w)
+					checkScorer(t, s, x, checkNearest(t, s.(SparseScorer).Weights(), similar, k), 1e-5)
 				})
 			}
 		}
 	}
 }
 
-// checkSparse compares exported weights with W: they are all that is not 0.
-func checkSparse(t *testing.T, got SparseWeights, w *mat.Dense) {
+// checkNearest finds out that each item j has the k largest of column j, whichever it has of equal ones, and gives what is kept as W [items, items].
+func checkNearest(t *testing.T, got SparseWeights, similar *mat.Dense, k int) *mat.Dense {
 	t.Helper()
-	items, _ := w.Dims()
-	count := 0
+	items, _ := similar.Dims()
+	w, of := mat.NewDense(items, items, nil), make([][]float64, items)
 	for i := range items {
-		for j := range items {
-			if w.At(i, j) != 0 {
-				count++
-			}
-		}
 		row := got.Item[got.Ptr[i]:got.Ptr[i+1]]
-		if !slices.IsSorted(row) {
-			t.Fatalf("row %d is not ascending: %v", i, row)
+		for x, j := range row {
+			if x > 0 && row[x-1] >= j {
+				t.Fatalf("row %d is not ascending: %v", i, row)
+			}
+			want := similar.At(i, int(j))
+			if v := got.Weight[int(got.Ptr[i])+x]; want == 0 || math.Abs(float64(v)-want) > 1e-6 {
+				t.Fatalf("weight (%d, %d) is %v, want %v", i, j, v, want)
+			}
+			w.Set(i, int(j), want)
+			of[j] = append(of[j], want)
 		}
-		for k, j := range row {
-			if v := got.Weight[int(got.Ptr[i])+k]; math.Abs(float64(v)-w.At(i, int(j))) > 1e-6 {
-				t.Fatalf("weight (%d, %d) is %v, want %v", i, j, v, w.At(i, int(j)))
+	}
+	if len(got.Item) != int(got.Ptr[items]) || len(got.Weight) != len(got.Item) {
+		t.Fatalf("%d items and %d weights of %d", len(got.Item), len(got.Weight), got.Ptr[items])
+	}
+	for j := range items {
+		var want []float64
+		for i := range items {
+			if s := similar.At(i, j); s > 0 {
+				want = append(want, s)
 			}
 		}
+		slices.Sort(want)
+		slices.Sort(of[j])
+		if want = want[max(0, len(want)-k):]; !slices.Equal(of[j], want) {
+			t.Fatalf("item %d keeps similarities of %v, want %v", j, of[j], want)
+		}
 	}
-	if len(got.Item) != count || len(got.Weight) != count || int(got.Ptr[items]) != count {
-		t.Errorf("%d items and %d weights, want %d", len(got.Item), len(got.Weight), count)
-	}
+	return w
 }
 
 // Of 40 items that are alike, those kept differ with the seed and are not the first.
@@ -239,7 +232,7 @@ func TestItemKNNBreaksTiesByHash(t *testing.T) {
 	}
 	neighbours := func(seed uint64, threads int) (of []int) {
 		m := made[ItemModel](t, "itemknn", Data{Train: x, Seed: seed}, fmt.Sprint("-neighbours=", k))
-		s, err := m.Fit(t.Context(), Fitting{Threads: threads})
+		s, err := m.Fit(t.Context(), Fitting{Threads: threads, Kernels: cpu.Best()})
 		if err != nil {
 			t.Fatal(err)
 		}

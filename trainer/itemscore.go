@@ -25,10 +25,15 @@ type itemScorer struct {
 func (s *itemScorer) Users() int { return s.train.Users() }
 func (s *itemScorer) Items() int { return s.train.Items }
 
-func (s *itemScorer) refresh(ctx context.Context) (err error) {
-	if s.fitted == nil {
-		s.fitted, err = s.model.Fit(ctx, models.Fitting{Threads: s.threads, Step: s.step})
+func (s *itemScorer) refresh(ctx context.Context) error {
+	if s.fitted != nil {
+		return nil
 	}
+	how, err := fitting(s.threads, s.step)
+	if err != nil {
+		return err
+	}
+	s.fitted, err = s.model.Fit(ctx, how)
 	return err
 }
 

@@ -27,12 +27,22 @@ func NewModel(ctx context.Context, of models.Options, data *dataset.Dataset, o O
 	}
 	shown := counting{console: console, label: "preparing the model"}
 	defer shown.close()
-	if err := p.Prepare(ctx, models.Fitting{Threads: o.Threads, Step: shown.step}); errors.Is(err, context.Canceled) {
+	how, err := fitting(o.Threads, shown.step)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Prepare(ctx, how); errors.Is(err, context.Canceled) {
 		return nil, fmt.Errorf("%w before training, of which nothing is kept", ErrInterrupted)
 	} else if err != nil {
 		return nil, err
 	}
 	return m, nil
+}
+
+// fitting is by the processor's kernels.
+func fitting(threads int, step func(done, total int)) (models.Fitting, error) {
+	set, err := Kernels()
+	return models.Fitting{Threads: threads, Kernels: set, Step: step}, err
 }
 
 // counting shows how far a computation is.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"nearfar/kernels/cpu"
 	"nearfar/kernels/philox"
 	"nearfar/trainer/dataset"
 )
@@ -73,7 +74,7 @@ func TestNeighboursAreTheNearest(t *testing.T) {
 	for _, c := range []struct{ n, dim, k int }{{1, 1, 1}, {5, 3, 10}, {7, 1, math.MaxInt}, {97, 4, 1}, {200, 7, 3}, {333, 33, 10}} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			of, weight := []dataset.Features{features("audio", c.n, c.dim), features("text", c.n, c.dim+2)}, []float64{.25, .75}
-			s, err := NewNeighbours(t.Context(), c.n, of, weight, c.k, 0, 1, nil)
+			s, err := NeighbourSearch{K: c.k, Seed: 1, Kernels: cpu.Best()}.Find(t.Context(), c.n, of, weight)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,19 +135,27 @@ func TestNeighboursAreTheNearest(t *testing.T) {
 func TestNeighboursOfEqualItems(t *testing.T) {
 	const n, k = 50, 5
 	f := dataset.Features{Name: "same", Dim: 2, Value: slices.Repeat([]float32{1, 2}, n)}
-	of := func(threads int, seed uint64) *Neighbours {
-		s, err := NewNeighbours(t.Context(), n, []dataset.Features{f}, []float64{1}, k, threads, seed, nil)
+	of := func(set cpu.Set, threads int, seed uint64) *Neighbours {
+		s, err := NeighbourSearch{K: k, Threads: threads, Seed: seed, Kernels: set}.Find(t.Context(), n, []dataset.Features{f}, []float64{1})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return s
 	}
-	s := of(1, 1)
-	if !slices.Equal(s.Col, of(7, 1).Col) {
+	s := of(cpu.Generic(), 1, 1)
+	if !slices.Equal(s.Col, of(cpu.Generic(), 7, 1).Col) {
 		t.Error("seven threads find others")
 	}
-	if slices.Equal(s.Col, of(1, 2).Col) {
+	if !slices.Equal(s.Col, of(cpu.Best(), 1, 1).Col) {
+		t.Error("other kernels find others")
+	}
+	if slices.Equal(s.Col, of(cpu.Best(), 1, 2).Col) {
 		t.Error("another seed finds the same")
+	}
+	for i := range n {
+		if row := s.Col[s.Ptr[i]:s.Ptr[i+1]]; len(row) != k || !slices.Contains(row, int32(i)) {
+			t.Errorf("the neighbours of %d are %v", i, row)
+		}
 	}
 	sum := 0
 	for _, j := range s.Col {
@@ -160,15 +169,15 @@ func TestNeighboursOfEqualItems(t *testing.T) {
 func TestNeighboursEndWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := NewNeighbours(ctx, 300, []dataset.Features{features("text", 300, 4)}, []float64{1}, 3, 1, 1, nil)
+	_, err := NeighbourSearch{K: 3, Threads: 1}.Find(ctx, 300, []dataset.Features{features("text", 300, 4)}, []float64{1})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)
 	}
-	if _, err := NewNeighbours(t.Context(), 3, nil, []float64{1}, 3, 1, 1, nil); err == nil {
+	if _, err := (NeighbourSearch{K: 3}).Find(t.Context(), 3, nil, []float64{1}); err == nil {
 		t.Error("a weight without a modality is no error")
 	}
 	const many = 1 << 16
-	if _, err := NewNeighbours(t.Context(), many, []dataset.Features{features("text", many, 1)}, []float64{1}, many, 1, 1, nil); err == nil || !strings.Contains(err.Error(), "lower -neighbours") {
+	if _, err := (NeighbourSearch{K: many}).Find(t.Context(), many, []dataset.Features{features("text", many, 1)}, []float64{1}); err == nil || !strings.Contains(err.Error(), "lower -neighbours") {
 		t.Errorf("more pairs than an int32 counts: %v", err)
 	}
 }
