@@ -14,7 +14,7 @@ import (
 type NegativeOptions struct {
 	NumNegatives     int             `flag:"num-negatives" default:"1" min:"1" max:"1000" help:"negatives of each positive; BPR is the mean over them" source:"BPR; several: SELFRec n_negs, RecBole sample_num"`
 	NegativeSampling sample.Negative `flag:"negative-sampling" default:"uniform" choices:"uniform,popularity" help:"negatives alike, or by their training interactions to the power of -negative-alpha" source:"BPR; popularity: word2vec 2.2, RecBole"`
-	NegativeAlpha    float64         `flag:"negative-alpha" default:"0.75" min:"0" max:"10" help:"exponent of -negative-sampling popularity" source:"word2vec 2.2; RecBole: 1"`
+	NegativeAlpha    float64         `flag:"negative-alpha" default:"0.75" min:"0" max:"10" needs:"negative-sampling=popularity" help:"exponent of -negative-sampling popularity" source:"word2vec 2.2; RecBole: 1"`
 	HardNegatives    int             `flag:"hard-negatives" default:"1" min:"1" max:"1000" help:"items drawn for each negative, of which the model's highest-scored is taken; 1 takes what is drawn" source:"BPR; more: DNS (Zhang et al., SIGIR 2013), RecBole candidate_num"`
 }
 

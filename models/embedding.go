@@ -16,7 +16,7 @@ type EmbeddingOptions struct {
 	Dim      int           `flag:"dim" default:"64" min:"1" max:"4096" help:"size of an embedding" source:"LightGCN 4.1.2"`
 	Batch    int           `flag:"batch" default:"2048" min:"1" max:"1048576" help:"interactions a step" source:"LightGCN 4.1.2"`
 	Init     string        `flag:"init" default:"xavier" choices:"xavier,normal" help:"xavier_uniform of each table, or N(0, init-std²)" source:"SELFRec; normal: LightGCN-PyTorch"`
-	InitStd  float64       `flag:"init-std" default:"0.1" above:"0" help:"deviation of -init normal" source:"LightGCN-PyTorch"`
+	InitStd  float64       `flag:"init-std" default:"0.1" above:"0" needs:"init=normal" help:"deviation of -init normal" source:"LightGCN-PyTorch"`
 	Sampling sample.Scheme `flag:"sampling" default:"shuffle" choices:"shuffle,uniform" help:"every interaction once an epoch, or users drawn uniformly" source:"SELFRec; uniform: LightGCN-PyTorch"`
 }
 

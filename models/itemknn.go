@@ -25,7 +25,7 @@ type ItemKNNOptions struct {
 	Neighbours int        `flag:"neighbours" default:"100" min:"1" help:"most similar items that speak for an item" source:"RecBole ItemKNN; Dacrema et al., RecSys 2019, search 5 to 1000"`
 	Shrink     float64    `flag:"shrink" default:"0" min:"0" help:"added to the denominator: similarities of rare items count less" source:"RecBole ItemKNN; Dacrema et al. search 0 to 1000"`
 	Similarity Similarity `flag:"similarity" default:"cosine" choices:"cosine,jaccard" help:"of two items by the users they share" source:"RecBole ItemKNN; jaccard: Dacrema et al."`
-	Alpha      float64    `flag:"alpha" default:"0.5" min:"0" max:"1" help:"of the cosine, exponent of the scored item's users, 1-alpha of the other's; 0.5: the symmetric one" source:"Dacrema et al. (asymmetric cosine, Aiolli, RecSys 2013)"`
+	Alpha      float64    `flag:"alpha" default:"0.5" min:"0" max:"1" needs:"similarity=cosine" help:"of the cosine, exponent of the scored item's users, 1-alpha of the other's; 0.5: the symmetric one" source:"Dacrema et al. (asymmetric cosine, Aiolli, RecSys 2013)"`
 }
 
 // Untrained and Fitted implement Fitted.

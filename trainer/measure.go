@@ -29,6 +29,18 @@ func (o *Options) Ranking(items int) string {
 	return fmt.Sprintf("full ranking of %d items", items)
 }
 
+// Masking says in words what is left out of the rankings of the splits that are shown.
+func (o *Options) Masking(valid, test bool) string {
+	atTest := strings.ReplaceAll(o.Mask, "none", "nothing") + " masked"
+	switch {
+	case !test:
+		return "train masked"
+	case valid && o.Mask != "train":
+		return atTest + " (at validation train)"
+	}
+	return atTest
+}
+
 // sampledWarning stands in the log of every run that ranks samples.
 const sampledWarning = "-candidates %d: metrics are of a sampled ranking. They are no estimate of the full ranking's and may order models differently " +
 	"(Krichene and Rendle, On Sampled Metrics for Item Recommendation, KDD 2020); compare them with numbers of the same protocol alone"

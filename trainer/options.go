@@ -31,7 +31,7 @@ type Options struct {
 	Columns    dataset.Columns `flag:"columns" help:"user=NAME,item=NAME,rating=NAME,time=NAME where the names are not the usual ones; numbers from 1 where there is no header; rating=none, time=none leave a column out"`
 	MinRating  float64         `flag:"min-rating" default:"0" help:"drop interactions that are rated lower; 0: those whose rating or weight is not above 0" source:"3 or 4: RecBole, LightGCN"`
 	Valid      string          `flag:"valid" help:"file of interactions to take out of train for validation"`
-	ValidRatio float64         `flag:"valid-ratio" default:"0.1" min:"0" below:"1" help:"share of each user's training interactions held out for validation, with -select valid and no validation file"`
+	ValidRatio float64         `flag:"valid-ratio" default:"0.1" min:"0" below:"1" needs:"select=valid train-on=train+valid" help:"share of each user's training interactions held out for validation, with -select valid and no validation file"`
 	Unseen     dataset.Unseen  `flag:"unseen" default:"keep" choices:"keep,drop" help:"test items and users without training interactions: count as misses, or drop" source:"drop: SELFRec"`
 	Modalities []string        `flag:"modalities" help:"for models that take features of items: those to read, such as image,text of image_feat.npy and text_feat.npy beside the interactions; without it, all that are there"`
 
@@ -60,7 +60,7 @@ type Training struct {
 	Optimiser string   `flag:"optimiser" default:"adam" choices:"adam,adamw,adam-tf,sgd,adagrad" help:"update rule as torch.optim has it; adam-tf: with epsilon where TensorFlow puts it" source:"SELFRec; adam-tf: kuandeng/LightGCN, wujcan/SGL (TF)"`
 	Moments   string   `flag:"moments" default:"float32" choices:"float32,bf16" help:"what adam, adamw and adam-tf keep beside the parameters; bf16: in half the memory, rounded by chance, a step takes somewhat longer" source:"stochastic rounding: Gupta et al., ICML 2015"`
 	Decay     float64  `flag:"weight-decay" default:"0" min:"0" help:"decay of every parameter by the optimiser (adamw: decoupled)"`
-	Momentum  float64  `flag:"momentum" default:"0" min:"0" below:"1" help:"of sgd"`
+	Momentum  float64  `flag:"momentum" default:"0" min:"0" below:"1" needs:"optimiser=sgd" help:"of sgd"`
 	Clip      float64  `flag:"clip" default:"0" min:"0" help:"largest global norm of the gradient; 0: none"`
 }
 

@@ -187,6 +187,13 @@ func (c *commandLine) check() error {
 	if err := c.CheckModel(c.spec.Name, c.model); err != nil {
 		return err
 	}
+	if _, untrained := c.model.(models.Untrained); untrained {
+		for _, o := range c.set.Changed() {
+			if o.Group == "Training" {
+				return fmt.Errorf("-%s %s: %s is not trained in steps; leave it out", o.Name, o.Value(), c.spec.Name)
+			}
+		}
+	}
 	if m, ok := c.model.(models.Checker); ok {
 		if err := m.Check(); err != nil {
 			return err

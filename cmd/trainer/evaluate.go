@@ -79,10 +79,6 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err := table(stdout, names, []column{{o.Split, values}}); err != nil {
 		return err
 	}
-	mask := f.line.Mask
-	if o.Split == "valid" {
-		mask = "train"
-	}
-	_, err = fmt.Fprintf(stdout, "%s, %s masked, mean over %d users\n", f.line.Ranking(data.Items()), strings.ReplaceAll(mask, "none", "nothing"), len(report.Users))
+	_, err = fmt.Fprintf(stdout, "%s, %s, mean over %d users\n", f.line.Ranking(data.Items()), f.line.Masking(o.Split == "valid", o.Split == "test"), len(report.Users))
 	return err
 }

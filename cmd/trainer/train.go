@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -211,8 +210,8 @@ func report(w io.Writer, c *commandLine, data *dataset.Dataset, folder *runfolde
 	if err := groupTables(w, c, res); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%s, %s masked, mean over %d users; training %.1f s, in all %.1f s\nrun: %s\n", c.Ranking(data.Items()),
-		strings.ReplaceAll(c.Mask, "none", "nothing"), users, res.TrainTime, res.WallTime, folder.Path())
+	_, err := fmt.Fprintf(w, "%s, %s, mean over %d users; training %.1f s, in all %.1f s\nrun: %s\n", c.Ranking(data.Items()),
+		c.Masking(res.Valid != nil, res.Test != nil), users, res.TrainTime, res.WallTime, folder.Path())
 	return err
 }
 

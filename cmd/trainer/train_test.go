@@ -135,7 +135,7 @@ func TestTrainNeedsNoFiles(t *testing.T) {
 		if got.err != nil {
 			t.Fatalf("run %d: %v\n%s", n+1, got.err, got.stderr)
 		}
-		if !strings.Contains(got.stdout, "full ranking of 1522 items, train+valid masked, mean over 1435 users") {
+		if !strings.Contains(got.stdout, "full ranking of 1522 items, train+valid masked (at validation train), mean over 1435 users") {
 			t.Errorf("the protocol is not named:\n%s", got.stdout)
 		}
 	}
@@ -306,7 +306,7 @@ func TestTableOfMissingSplits(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ selection, want, not string }{
-		{"valid", "mean over 30 users", "test"},
+		{"valid", "train masked, mean over 30 users", "test"},
 		{"last", "no split to evaluate on", "Recall"},
 	} {
 		t.Run(tt.selection, func(t *testing.T) {

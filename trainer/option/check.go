@@ -90,12 +90,57 @@ func (o *Option) check() error {
 	return nil
 }
 
-// Validate checks every option against its choices and bounds. The error names each option that is wrong, the place its value came
-// from, and what is allowed.
+// A need is a condition on another option.
+type need struct {
+	option string
+	not    bool
+	values []string
+}
+
+// parseNeeds reads the tag `needs`.
+func parseNeeds(tag string) (needs []need, err error) {
+	for _, text := range strings.Fields(tag) {
+		name, values, ok := strings.Cut(text, "=")
+		if !ok {
+			return nil, fmt.Errorf("needs %q: want name=value or name!=value", text)
+		}
+		name, not := strings.CutSuffix(name, "!")
+		needs = append(needs, need{name, not, strings.Split(values, "|")})
+	}
+	return needs, nil
+}
+
+func (n need) String() string {
+	if n.not {
+		return fmt.Sprintf("-%s other than %s", n.option, oneOf(n.values))
+	}
+	return fmt.Sprintf("-%s %s", n.option, oneOf(n.values))
+}
+
+// checkNeeds finds a value that has no effect beside those of other options.
+func (s *Set) checkNeeds(o *Option) error {
+	if len(o.needs) == 0 || !o.Changed() {
+		return nil
+	}
+	phrases := make([]string, len(o.needs))
+	for i, n := range o.needs {
+		if slices.Contains(n.values, s.byName[n.option].Value()) != n.not {
+			return nil
+		}
+		phrases[i] = n.String()
+	}
+	return fmt.Errorf("it has an effect only with %s", oneOf(phrases))
+}
+
+// Validate checks every option against its choices and bounds, and whether it has an effect. The error names each option that is wrong, the place
+// its value came from, and what is allowed.
 func (s *Set) Validate() error {
 	var wrong []error
 	for _, o := range s.options {
 		err := o.check()
+		if err == nil {
+			err = s.checkNeeds(o)
+		}
 		if err == nil {
 			continue
 		}

@@ -17,6 +17,8 @@
 //	choices   the permitted values, separated by commas
 //	min, max  inclusive bounds of a number or duration, or of each element of a list
 //	above, below  the same, exclusive
+//	needs     when it has an effect: name=value or name!=value, several values separated by |, several conditions, of which one is enough, by spaces.
+//	          Another value than the default is an error otherwise
 //
 // A field is a string, bool, int, int64, uint64, float64, time.Duration, []int (10,20,50), []string (image,text), a named type of one of
 // these, or any type with MarshalText and UnmarshalText.
@@ -64,6 +66,7 @@ type Option struct {
 	kind   kind
 	value  reflect.Value // the field itself
 	bounds []bound
+	needs  []need
 	origin Origin
 	place  string // file:line of a value that came from a file, or its environment variable
 }
@@ -142,6 +145,11 @@ func Bind(fs *flag.FlagSet, structs ...any) (*Set, error) {
 	for _, o := range s.options {
 		if fs.Lookup(o.Name) != nil {
 			return nil, fmt.Errorf("option: flag -%s is defined twice", o.Name)
+		}
+		for _, n := range o.needs {
+			if s.byName[n.option] == nil {
+				return nil, fmt.Errorf("option: -%s needs -%s, which is no option", o.Name, n.option)
+			}
 		}
 		err := o.set(o.Default, FromDefault, "")
 		if err == nil {
@@ -259,6 +267,9 @@ func (s *Set) addField(v reflect.Value, f reflect.StructField, name, title strin
 		o.Choices = strings.Split(text, ",")
 	}
 	if o.bounds, err = parseBounds(f, k); err != nil {
+		return err
+	}
+	if o.needs, err = parseNeeds(f.Tag.Get("needs")); err != nil {
 		return err
 	}
 	s.options = append(s.options, o)

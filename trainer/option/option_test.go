@@ -279,6 +279,12 @@ func TestBindRefuses(t *testing.T) {
 		"override's form": {&struct {
 			embedded `defaults:"a"`
 		}{}, "want name=value"},
+		"needs' form": {&struct {
+			A int `flag:"a" needs:"b"`
+		}{}, "want name=value"},
+		"needs": {&struct {
+			A int `flag:"a" needs:"b=1"`
+		}{}, "-a needs -b, which is no option"},
 		"twice": {&struct {
 			embedded
 			B int `flag:"a"`
@@ -303,6 +309,39 @@ func TestNearest(t *testing.T) {
 	} {
 		if got, ok := Nearest(misspelt, names); got != want || ok != (want != "") {
 			t.Errorf("Nearest(%q) = %q, %t, want %q", misspelt, got, ok, want)
+		}
+	}
+}
+
+// A value that has no effect beside those of other options is refused where it is not the default.
+func TestNeeds(t *testing.T) {
+	type options struct {
+		Rule     string  `flag:"rule" default:"adam" choices:"adam,adamw,sgd"`
+		Momentum float64 `flag:"momentum" default:"0" needs:"rule=sgd"`
+		Count    int     `flag:"count" default:"0"`
+		Seed     int     `flag:"seed" default:"1" needs:"count!=0 rule=adamw|sgd"`
+	}
+	for args, want := range map[string]string{
+		"":                           "",
+		"-momentum 0":                "",
+		"-momentum .9":               `-momentum is "0.9": it has an effect only with -rule sgd`,
+		"-momentum .9 -rule sgd":     "",
+		"-seed 2":                    `-seed is "2": it has an effect only with -count other than 0 or -rule adamw or sgd`,
+		"-seed 2 -count 3":           "",
+		"-seed 2 -rule sgd":          "",
+		"-momentum .9 -rule adamw":   "-rule sgd",
+		"-seed 2 -rule adam":         "-count",
+		"-seed 2 -rule sgd -count 0": "",
+	} {
+		set, err := Bind(flag.NewFlagSet("", flag.ContinueOnError), new(options))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := set.Parse(strings.Fields(args)); err != nil {
+			t.Fatal(err)
+		}
+		if err := set.Validate(); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %v, want %q", args, err, want)
 		}
 	}
 }
