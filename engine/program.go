@@ -78,7 +78,7 @@ func (e *NonFiniteError) Error() string {
 	if e.Instruction >= 0 {
 		where = fmt.Sprintf("first in instruction %d (%s)", e.Instruction, e.From)
 	}
-	return fmt.Sprintf("step %d is not finite, %s: lower -lr or raise -tau; the parameters are those before the step", e.Step, where)
+	return fmt.Sprintf("step %d is not finite, %s: lower -lr, or what makes the loss large (a small -tau, a large -lambda, -reg or -init-std); the parameters are those before the step", e.Step, where)
 }
 
 // Run runs steps from, from+1, .. from+n-1, and reports each one's scalars in order, in a slice that the next step uses

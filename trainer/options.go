@@ -32,7 +32,7 @@ type Options struct {
 	MinRating  float64         `flag:"min-rating" default:"0" help:"drop interactions that are rated lower; 0: those whose rating or weight is not above 0" source:"3 or 4: RecBole, LightGCN"`
 	Valid      string          `flag:"valid" help:"file of interactions to take out of train for validation"`
 	ValidRatio float64         `flag:"valid-ratio" default:"0.1" min:"0" below:"1" needs:"select=valid train-on=train+valid" help:"share of each user's training interactions held out for validation, with -select valid and no validation file"`
-	Unseen     dataset.Unseen  `flag:"unseen" default:"keep" choices:"keep,drop" help:"test items and users without training interactions: count as misses, or drop" source:"drop: SELFRec"`
+	Unseen     dataset.Unseen  `flag:"unseen" default:"keep" choices:"keep,drop" help:"test items and users without training interactions: keep them, ranked by what was initialised and mostly missed, or drop them" source:"drop: SELFRec"`
 	Modalities []string        `flag:"modalities" help:"for models that take features of items: those to read, such as image,text of image_feat.npy and text_feat.npy beside the interactions; without it, all that are there"`
 
 	Splitting

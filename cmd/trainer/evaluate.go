@@ -61,7 +61,7 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	match := trainer.MatchIDs(data, of.userID, of.itemID)
 	if !match.Identical(of.userID, of.itemID) {
 		scorer = match.Scorer(ranker.scorer)
-		fmt.Fprintf(stdout, "the run does not know %d users of %d, who are left out, and %d items of %d, which are misses; %d of its items are not in the data\n",
+		fmt.Fprintf(stdout, "the run does not know %d users of %d, who are left out, and %d items of %d, which come behind all others; %d of its items are not in the data\n",
 			match.UnknownUsers, data.Users(), match.UnknownItems, data.Items(), match.UnrankedItems)
 		data = match.Known(data)
 	}

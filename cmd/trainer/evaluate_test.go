@@ -99,7 +99,7 @@ func TestEvaluateOtherData(t *testing.T) {
 		}
 	}
 	got := mustRun(t, "evaluate", path, "-data", data, "-format", "lightgcn")
-	for _, want := range []string{"does not know 1 users of 31, who are left out, and 2 items of 42, which are misses; 0 of its items are not in the data", "mean over 30 users"} {
+	for _, want := range []string{"does not know 1 users of 31, who are left out, and 2 items of 42, which come behind all others; 0 of its items are not in the data", "mean over 30 users"} {
 		if !strings.Contains(got.stdout, want) {
 			t.Errorf("no %q in\n%s", want, got.stdout)
 		}
@@ -151,7 +151,7 @@ func TestFinishedMisuse(t *testing.T) {
 		{"an option first", []string{"recommend", "-user", "1"}, true, "trainer recommend RUN"},
 		{"not a run", []string{"evaluate", t.TempDir()}, true, "is not a run"},
 		{"unfinished", []string{"evaluate", unfinished}, false, "-resume " + unfinished},
-		{"training", []string{"evaluate", run, "-lr", "1"}, true, "-lr says how a model is trained"},
+		{"training", []string{"evaluate", run, "-lr", "1"}, true, "'trainer evaluate' has no -lr"},
 		{"unknown option", []string{"evaluate", run, "-maks", "none"}, true, "did you mean -mask?"},
 		{"not a split", []string{"evaluate", run, "-split", "train"}, true, "test or valid"},
 		{"stray argument", []string{"evaluate", run, "-k", "5", "stray"}, true, `unexpected "stray"`},

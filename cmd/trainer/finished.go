@@ -106,7 +106,7 @@ func (f *finished) open(final bool, groups ...string) (err error) {
 	for _, o := range f.line.set.Options() {
 		machine := slices.Contains([]string{"threads", "gpu", "require-gpu", "split-seed"}, o.Name) || o.Name == "config" // ours, above
 		if o.Origin() == option.FromCommandLine && !machine && !slices.Contains(groups, o.Group) {
-			return misused("-%s says how a model is trained: 'trainer %s' takes it from the run", o.Name, f.name)
+			return misused("'trainer %s' has no -%s: what is not of data or evaluation it takes from the run", f.name, o.Name)
 		}
 	}
 	return nil

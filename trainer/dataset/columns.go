@@ -196,7 +196,7 @@ func (p places) verify(header []string) (complaint string) {
 		at   int
 	}{{"user", p.user}, {"item", p.item}} {
 		if s.at < 0 {
-			return fmt.Sprintf("no column is the %s: there are %s; name it with -columns %s=NAME", s.role, list(header), s.role)
+			return fmt.Sprintf("no column is the %s: there are %s; name it with -columns %s=NAME, or without a header by its number, %s=1", s.role, list(header), s.role, s.role)
 		}
 	}
 	all := []int{p.user, p.item, p.rating, p.time, p.split}

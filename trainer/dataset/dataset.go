@@ -37,7 +37,7 @@ type Dataset struct {
 type Unseen string
 
 const (
-	// Keep leaves them in the catalogue: an item that no model can have learned is a miss that counts in the denominator.
+	// Keep leaves them in the catalogue: an item that no model can have learned is ranked by what it was initialised with, mostly a miss, which counts.
 	Keep Unseen = "keep"
 	// Drop removes them, with their interactions, as SELFRec does: the catalogue is that of the training file.
 	Drop Unseen = "drop"

@@ -105,8 +105,6 @@ func (r *fileReader) nothing() error {
 		return fmt.Errorf("%s has no interactions: all %d are rated below %g", r.shown, p.file.Lines, r.minRating)
 	case p.nonPositive > 0:
 		return fmt.Errorf("%s has no interactions: no weight is positive", r.shown)
-	case r.format == LightGCN || r.format == Pairs:
-		return fmt.Errorf(`%s has no interactions: a line is "user item item .." or "user item weight", separated by spaces or tabs`, r.shown)
 	}
 	return fmt.Errorf("%s has no interactions (%s)", r.shown, r.describe())
 }
@@ -126,21 +124,22 @@ func (r *fileReader) reserve(b block) {
 
 // readLines reads a format without a header, line by line.
 func (r *fileReader) readLines(ctx context.Context, read func(line []byte) (complaint string)) error {
-	firstComma := 0
+	const others = ",;|:"
+	first, said := 0, "" // a line without an interaction, one with other separators where there is one
 	err := r.blocks(ctx, text{watch: r.watch, read: r.reserve}, func(b block) error {
 		for lines := b.lines(); lines.next(); {
 			r.all.file.Lines++
 			if complaint := read(lines.line); complaint != "" {
 				return r.at(lines.number, "%s%s", complaint, r.doubt(lines.line))
 			}
-			if firstComma == 0 && len(r.all.pairs) == 0 && bytes.IndexByte(lines.line, ',') >= 0 {
-				firstComma = lines.number
+			if len(r.all.pairs) == 0 && (first == 0 || !bytes.ContainsAny([]byte(said), others) && bytes.ContainsAny(lines.line, others)) {
+				first, said = lines.number, string(lines.line)
 			}
 		}
 		return nil
 	})
-	if err == nil && len(r.all.pairs) == 0 && firstComma > 0 {
-		return r.at(firstComma, "no interactions: columns are separated by commas, but a line is \"user item item ..\" or \"user item weight\", separated by spaces or tabs")
+	if err == nil && len(r.all.pairs) == 0 && first > 0 && r.all.lowRated == 0 && r.all.nonPositive == 0 {
+		return r.at(first, "no interactions: %s is a user without items: a line is \"user item item ..\" or \"user item weight\", separated by spaces or tabs%s", quoted([]byte(said)), r.doubt([]byte(said)))
 	}
 	return err
 }
@@ -148,7 +147,7 @@ func (r *fileReader) readLines(ctx context.Context, read func(line []byte) (comp
 // doubt says what else a line that cannot be read might be.
 func (r *fileReader) doubt(line []byte) (doubt string) {
 	if bytes.ContainsAny(line, ",;") {
-		doubt = "; columns separated by commas or semicolons need a header that names a user and an item, or -columns user=1,item=2"
+		doubt = "; columns separated by commas or semicolons need a header that names a user and an item, or -columns user=NAME,item=NAME, without a header -columns user=1,item=2"
 	}
 	if r.format == Pairs && r.why != "" {
 		doubt += fmt.Sprintf(" (read as pairs: %s; -format lightgcn reads it as one user a line)", r.why)

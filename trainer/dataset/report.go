@@ -23,7 +23,7 @@ type Counts struct {
 
 	UnseenUsers, UnseenItems int  // without a training interaction
 	UnseenTest, UnseenValid  int  // interactions with such a user or item
-	UnseenDropped            bool // they are gone; else they are kept, and such an item counts as a miss
+	UnseenDropped            bool // they are gone; else they are kept, and ranked by what was initialised
 }
 
 // Users is the number of users of every set.
@@ -97,7 +97,7 @@ func (d *Dataset) String() string {
 	}
 
 	c := d.Counts
-	fate, testFate := "kept", "kept: such an item is a miss that counts"
+	fate, testFate := "kept", "kept: they are ranked by parameters that were initialised and never trained, mostly misses, which count"
 	if c.UnseenDropped {
 		fate, testFate = "dropped", "dropped"
 	}

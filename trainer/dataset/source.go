@@ -192,7 +192,15 @@ func (b *blockReader) begin() error {
 	b.line = 1
 	raw := bufio.NewReaderSize(b.file, min(blockSize/4, int(b.size)+1))
 	b.r = raw
-	if magic, _ := raw.Peek(2); string(magic) == "\x1f\x8b" {
+	magic, _ := raw.Peek(6)
+	for _, other := range []struct{ magic, what string }{
+		{"PK\x03\x04", "a zip archive, or a spreadsheet, which is one"}, {"BZh", "bzip2"}, {"\xfd7zXZ\x00", "xz"}, {"\x28\xb5\x2f\xfd", "zstd"}, {"7z\xbc\xaf\x27\x1c", "a 7z archive"},
+	} {
+		if bytes.HasPrefix(magic, []byte(other.magic)) {
+			return fmt.Errorf("%s is %s: a data file is text, as it is or in gzip: unpack it, or export the table as CSV", b.shown, other.what)
+		}
+	}
+	if bytes.HasPrefix(magic, []byte(gzipTag)) {
 		unpacked, err := gzip.NewReader(raw)
 		if err != nil {
 			return b.broken(err)
@@ -319,6 +327,9 @@ func (b *blockReader) verifyText(x block) error {
 			line++
 		case c == '\r' && (i+1 == len(x.text) || x.text[i+1] == '\n'), c == '\t':
 		case c < ' ' || c == 0x7f:
+			if c == '\r' {
+				return b.at(line, "not text: a carriage return that no newline follows; save the file with the line ends of Unix or Windows")
+			}
 			return b.at(line, "not text: it has the control character %#02x; a data file is UTF-8 text, as it is or in gzip", c)
 		case c >= utf8.RuneSelf:
 			ascii = false
