@@ -10,7 +10,7 @@ import (
 	"nearfar/trainer/progress"
 )
 
-// LoadData reads the data set that the options name, with features of items where a model of m takes them. It is an error where the split that is to select an
+// LoadData reads the data set that the options name, with features of items where a model of m takes them: dataset.ErrMissing where it is not there. It is an error where the split that is to select an
 // epoch has nothing to rank: a run would end with the last epoch and call it the best. The context ends a long reading; the console, where not nil, shows how far it is.
 func LoadData(ctx context.Context, o Options, m models.Options, console *progress.Console) (*dataset.Dataset, error) {
 	shown := loading{console: console}

@@ -45,6 +45,21 @@ func (o *Options) Masking(valid, test bool) string {
 const sampledWarning = "-candidates %d: metrics are of a sampled ranking. They are no estimate of the full ranking's and may order models differently " +
 	"(Krichene and Rendle, On Sampled Metrics for Item Recommendation, KDD 2020); compare them with numbers of the same protocol alone"
 
+// maskedTargets warns of test interactions that cannot be found, since they are in what -mask leaves out of the rankings; empty where there are none.
+func (r *run) maskedTargets() string {
+	n := 0
+	if r.Options.Mask != "none" {
+		n = r.data.Counts.TestInTrain
+	}
+	if r.Options.Mask == "train+valid" {
+		n += r.data.Counts.TestInValid
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d test interactions are in what -mask %s leaves out of the rankings too: they are misses, whatever the model does", n, r.data.Test.Len(), r.Options.Mask)
+}
+
 // protocol is how a split is ranked. What is masked at test follows -mask. At validation it is always train: unmasked, what a model has learned
 // by heart would crowd out the targets, and the epoch that has learned least would be selected. Diversity costs too much to be measured in every
 // epoch: the final report has it, and a run that selects by it.

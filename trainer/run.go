@@ -154,6 +154,9 @@ func (r *run) build(ctx context.Context, device engine.Device) (err error) {
 	if n := r.Options.Candidates; n > 0 {
 		r.Log.Warn(fmt.Sprintf(sampledWarning, n))
 	}
+	if text := r.maskedTargets(); text != "" {
+		r.Log.Warn(text)
+	}
 	r.store = NewStore(device, r.Options)
 	r.position.Device = device.Name()
 	r.position.Best = math.Inf(-1)

@@ -134,11 +134,11 @@ func parse(args, environ []string) (*commandLine, error) {
 		if errors.Is(err, flag.ErrHelp) {
 			return c, err
 		}
-		return nil, &usageError{err}
+		return nil, &usageError{c.ofOthers(err)}
 	}
 	for _, path := range files {
 		if err := c.set.LoadYAML(path); err != nil {
-			return nil, &usageError{err}
+			return nil, &usageError{c.ofOthers(err)}
 		}
 	}
 	if c.warnings, err = c.set.LoadEnvironment(environment, environ); err != nil {
@@ -159,6 +159,24 @@ func parse(args, environ []string) (*commandLine, error) {
 		return nil, &usageError{err}
 	}
 	return c, nil
+}
+
+// ofOthers adds to the error about an unknown option which models have it.
+func (c *commandLine) ofOthers(err error) error {
+	var unknown *option.UnknownError
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	var have []string
+	for _, spec := range models.All() {
+		if other, err := bind(spec, true); err == nil && other.set.Lookup(unknown.Name) != nil {
+			have = append(have, spec.Name)
+		}
+	}
+	if len(have) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: -model %s has no -%s; %s have", err, c.spec.Name, unknown.Name, strings.Join(have, ", "))
 }
 
 // checkEmpty refuses empty values that name what a run is made of: a variable of the shell that is not set would turn it into another one. Of what a

@@ -99,10 +99,30 @@ func TestEvaluateOtherData(t *testing.T) {
 		}
 	}
 	got := mustRun(t, "evaluate", path, "-data", data, "-format", "lightgcn")
+	if !strings.Contains(got.stderr, "test       ") {
+		t.Errorf("it is not said what was read:\n%s", got.stderr)
+	}
 	for _, want := range []string{"does not know 1 users of 31, who are left out, and 2 items of 42, which come behind all others; 0 of its items are not in the data", "mean over 30 users"} {
 		if !strings.Contains(got.stdout, want) {
 			t.Errorf("no %q in\n%s", want, got.stdout)
 		}
+	}
+	strangers := dataFolder(t, "a 0 2\nb 4 6\n", "a 4\nb 0\n")
+	if got := runCommand(t, "evaluate", path, "-data", strangers, "-select", "last"); got.err == nil || !strings.Contains(got.err.Error(), "none of the 2 users with test interactions is known to the run") {
+		t.Errorf("of strangers: %v", got.err)
+	}
+}
+
+// What no model can find is said before it trains.
+func TestMaskedTargetsAreSaid(t *testing.T) {
+	data := dataFolder(t, "0 0 1 2\n1 0 1 3\n2 0 3 2\n", "0 1\n1 3\n2 1\n")
+	args := []string{"-model", "popularity", "-data", data, "-select", "last", "-out", filepath.Join(t.TempDir(), "run")}
+	if got := mustRun(t, args...); !strings.Contains(got.stderr, "2 of 3 test interactions are in what -mask train+valid leaves out of the rankings too: they are misses") {
+		t.Errorf("it is not said:\n%s", got.stderr)
+	}
+	args[len(args)-1] += "2"
+	if got := mustRun(t, append(args, "-mask", "none")...); strings.Contains(got.stderr, "leaves out of the rankings") {
+		t.Errorf("it is said of -mask none:\n%s", got.stderr)
 	}
 }
 

@@ -17,6 +17,10 @@ import (
 	"nearfar/trainer"
 )
 
+const aboutExplain = `trainer explain [-profile|-dot] [options of training] prints the program that a training step compiles to: its instructions, their shapes, bytes and FLOPs.
+  -profile   runs some steps first, and gives the time of each instruction
+  -dot       prints the expression graph of the loss instead, in Graphviz's language`
+
 // explain prints the program that a training step compiles to, with -profile after some steps and with each instruction's time, or with -dot the
 // loss's expression graph in Graphviz's language.
 func explain(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -24,6 +28,9 @@ func explain(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	args, profiled := without(args, "profile")
 	c, err := parse(args, os.Environ())
 	if errors.Is(err, flag.ErrHelp) {
+		if _, err := fmt.Fprintf(stdout, "%s\n\n", aboutExplain); err != nil {
+			return err
+		}
 		return c.set.Help(stdout)
 	}
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 // recommendOptions are those of 'trainer recommend' beside those of training.
 type recommendOptions struct {
 	_           struct{} `title:"Recommend by a run"`
-	User        string   `flag:"user" help:"users by id, several separated by commas"`
+	User        string   `flag:"user" help:"users by id, several separated by commas; of ids that have commas one, or -users"`
 	Users       string   `flag:"users" help:"file with a user id a line"`
 	All         bool     `flag:"all" default:"false" help:"every user that the run knows"`
 	History     string   `flag:"history" help:"items by id, separated by commas: recommends to somebody who has these and is not in the data"`
@@ -84,6 +84,13 @@ func recommend(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if o.History != "" {
 		ask.byHistory(ranker.scorer, rows, o.IncludeSeen)
 	}
+	if untrained := known.untrained(rows); o.History == "" && len(untrained) > 0 {
+		who := fmt.Sprintf("%d of the %d users, such as %s, have", len(untrained), len(rows), of.userID[untrained[0]])
+		if len(untrained) == 1 {
+			who = fmt.Sprintf("user %s has", of.userID[untrained[0]])
+		}
+		fmt.Fprintf(stderr, "trainer: %s no training interaction: what is listed is no more than the initialisation\n", who)
+	}
 	write := func(w io.Writer, format string) error {
 		list := newLister(w, format, of.itemID, known.title)
 		return errors.Join(ask.run(ctx, list.user), list.end())
@@ -125,7 +132,7 @@ func (o *recommendOptions) check() error {
 // rows are those of the users that the options name, or of the items of -history.
 func (o *recommendOptions) rows(of scores) ([]int32, error) {
 	if o.History != "" {
-		return find("item", strings.Split(o.History, ","), of.itemID)
+		return find("item", idsIn(o.History, of.itemID), of.itemID)
 	}
 	return o.who(of.userID)
 }
@@ -155,7 +162,15 @@ func (o *recommendOptions) who(ids []string) ([]int32, error) {
 		}
 		return find("user", names, ids)
 	}
-	return find("user", strings.Split(o.User, ","), ids)
+	return find("user", idsIn(o.User, ids), ids)
+}
+
+// idsIn are the ids of a text, separated by commas; or the text, where it is one of ids.
+func idsIn(text string, ids []string) []string {
+	if slices.Contains(ids, text) {
+		return []string{text}
+	}
+	return strings.Split(strings.Trim(text, ", "), ",")
 }
 
 // find gives the rows of ids by name. Those that are not there are an error, with the nearest one that is.
@@ -234,6 +249,16 @@ func (k *knownItems) of(user int32) (lists [][]int32) {
 		lists = append(lists, list)
 	}
 	return lists
+}
+
+// untrained are those of the run's users who have no training interaction in the data.
+func (k *knownItems) untrained(users []int32) (of []int32) {
+	for _, user := range users {
+		if k.data != nil && k.user[user] >= 0 && len(k.data.Train.Of(int(k.user[user]))) == 0 {
+			of = append(of, user)
+		}
+	}
+	return of
 }
 
 // title is the name of an item for people; empty where the data has none.

@@ -31,6 +31,29 @@ func listed(text string) map[string][]string {
 	return users
 }
 
+// Ids may have commas, and somebody whom nothing was learned of is told apart.
+func TestRecommendOddUsers(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "x.csv")
+	if err := os.WriteFile(data, []byte("user,item,split\n\"u0, x\",a,train\n\"u0, x\",b,train\nv,a,train\nv,c,train\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "run")
+	mustRun(t, "-model", "bprmf", "-data", data, "-split", "random", "-split-ratio", "1,0,0", "-select", "last", "-epochs", "1", "-out", path)
+	for _, user := range []string{"u0, x", "v,"} {
+		if got := mustRun(t, "recommend", path, "-user", user, "-include-seen"); len(listed(got.stdout)) != 1 || got.stderr != "" {
+			t.Errorf("-user %q gives\n%s%s", user, got.stdout, got.stderr)
+		}
+	}
+	fresh := filepath.Join(t.TempDir(), "fresh")
+	mustRun(t, "-model", "bprmf", "-data", dataFolder(t, "0 0 1 2\n1 0 1 3\n", "2 1\n"), "-select", "last", "-epochs", "1", "-out", fresh)
+	if got := mustRun(t, "recommend", fresh, "-user", "2"); !strings.Contains(got.stderr, "user 2 has no training interaction") {
+		t.Errorf("a user without training interactions: %s", got.stderr)
+	}
+	if got := mustRun(t, "recommend", fresh, "-all"); !strings.Contains(got.stderr, "user 2 has no training interaction") {
+		t.Errorf("all users: %s", got.stderr)
+	}
+}
+
 // seen are the items of a user of small, train and validation alike.
 func seen(u int) (items []string) {
 	for k := range 12 {

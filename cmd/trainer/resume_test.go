@@ -91,6 +91,7 @@ func TestResumeRefuses(t *testing.T) {
 		{"other data", []string{"-resume", run, "-data", other, "-epochs", "3"}, false, "other data"},
 		{"fewer epochs than it has trained", []string{"-resume", run, "-epochs", "1"}, false, "-epochs 1: " + run + " is at epoch 2 already"},
 		{"no epochs", []string{"-resume", run, "-epochs", "0"}, false, "is at epoch 2 already"},
+		{"data that is not there", []string{"-resume", run, "-data", "absent"}, false, "absent (wanted"},
 		{"a rate for no epoch", []string{"-resume", run, "-lr", "0.5"}, false, "-lr 0.5: " + run + " has ended"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

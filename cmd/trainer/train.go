@@ -37,7 +37,9 @@ func train(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	s := session{console: newConsole(stderr)}
-	if s.data, err = trainer.LoadData(ctx, c.Options, c.model, s.console); err != nil {
+	if s.data, err = trainer.LoadData(ctx, c.Options, c.model, s.console); errors.Is(err, dataset.ErrMissing) && c.Resume != "" {
+		return fmt.Errorf("the run's data: %w; -data says where it is now", err)
+	} else if err != nil {
 		return err
 	}
 	if s.device, s.fallback, err = trainer.OpenDevice(c.Running, c.model); err != nil {

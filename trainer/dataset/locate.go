@@ -20,6 +20,9 @@ type location struct {
 	notes              []string
 }
 
+// ErrMissing says that there is nothing at Options.Path.
+var ErrMissing = errors.New("no such file or folder")
+
 // locate finds the files of the data set.
 func locate(o Options) (at location, err error) {
 	if o.Path == "" {
@@ -33,7 +36,7 @@ func locate(o Options) (at location, err error) {
 	}
 	info, err := os.Stat(o.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return at, fmt.Errorf("no such file or folder: %s (wanted: a folder with train.txt and test.txt, or one file of interactions)", o.Path)
+		return at, fmt.Errorf("%w: %s (wanted: a folder with train.txt and test.txt, or one file of interactions)", ErrMissing, o.Path)
 	}
 	if err != nil {
 		return at, fmt.Errorf("cannot read the data: %w", err)

@@ -39,7 +39,15 @@ func (s *Set) Parse(args []string) error {
 	if name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); unknown {
 		var names []string
 		s.flags.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
-		return fmt.Errorf("unknown option -%s%s; -help lists the options", name, suggestion("-", name, names))
+		return &UnknownError{name, fmt.Sprintf("unknown option -%s%s; -help lists the options", name, suggestion("-", name, names))}
 	}
 	return err
 }
+
+// UnknownError is about a name that no option of a Set has.
+type UnknownError struct {
+	Name string
+	text string
+}
+
+func (e *UnknownError) Error() string { return e.text }

@@ -18,8 +18,8 @@ func Variable(prefix, name string) string {
 func (s *Set) LoadEnvironment(prefix string, environ []string) (warnings []string, err error) {
 	byVariable, names := map[string]*Option{}, make([]string, len(s.options))
 	for i, o := range s.options {
-		names[i] = Variable(prefix, o.Name)
-		byVariable[names[i]] = o
+		variable := Variable(prefix, o.Name)
+		byVariable[variable], names[i] = o, variable[len(prefix):] // what all have in common says nothing of which is near
 	}
 	type assignment struct {
 		option          *Option
@@ -34,7 +34,7 @@ func (s *Set) LoadEnvironment(prefix string, environ []string) (warnings []strin
 		}
 		o := byVariable[variable]
 		if o == nil {
-			warnings = append(warnings, fmt.Sprintf("the environment variable %s is no option%s: it has no effect", variable, suggestion("", variable, names)))
+			warnings = append(warnings, fmt.Sprintf("the environment variable %s is no option%s: it has no effect", variable, suggestion(prefix, variable[len(prefix):], names)))
 			continue
 		}
 		if err := o.parses(value); err != nil {

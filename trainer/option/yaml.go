@@ -56,7 +56,7 @@ func (s *Set) readYAML(path string, text []byte) error {
 		place := fmt.Sprintf("%s:%d", path, key.Line)
 		o := s.byName[key.Value]
 		if key.Kind != yaml.ScalarNode || o == nil {
-			wrong = append(wrong, fmt.Errorf("%s: unknown key %q%s", place, key.Value, suggestion("", key.Value, s.names())))
+			wrong = append(wrong, &UnknownError{key.Value, fmt.Sprintf("%s: unknown key %q%s", place, key.Value, suggestion("", key.Value, s.names()))})
 			continue
 		}
 		if line, twice := seen[o.Name]; twice {
