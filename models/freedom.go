@@ -15,7 +15,7 @@ type FREEDOMOptions struct {
 	PropagationOptions `defaults:"layers=2" source:"MMRec"`
 	BPROptions         `defaults:"reg=0" source:"MMRec: no L2"`
 	FeatureOptions
-	Neighbours int             `flag:"neighbours" default:"10" min:"1" help:"nearest items of each item in each modality, itself among them (k)" source:"MMRec"`
+	Neighbours int             `flag:"neighbours" default:"10" min:"1" help:"each item and its nearest others in each modality, so many together (k)" source:"MMRec"`
 	ItemLayers int             `flag:"item-layers" default:"1" min:"0" max:"16" help:"propagation layers over the graph of items" source:"MMRec"`
 	Mix        ModalityWeights `flag:"modality-weights" help:"weight of each modality in the graph of items, such as image=0.1,text=0.9, which image and text have without it; others are then alike. A grid has each in brackets: [image=0.1,text=0.9]" source:"MMRec"`
 	Prune      float64         `flag:"prune" default:"0.8" min:"0" below:"1" help:"share of the interactions that are left out of the graph, others in each epoch" source:"MMRec"`

@@ -117,6 +117,10 @@ func (j Job) Run(ctx context.Context, data *dataset.Dataset, device engine.Devic
 		return res, notStarted{err}
 	}
 	if err := r.loop(ctx); err != nil {
+		var wrong *engine.NonFiniteError
+		if errors.As(err, &wrong) && r.position.Step == 0 && !j.Resume { // no step can be made with these options
+			err = notStarted{err}
+		}
 		return res, err
 	}
 	if err := r.finish(ctx, &res); err != nil {

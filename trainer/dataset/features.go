@@ -208,17 +208,3 @@ func (d *Dataset) readFeatures(ctx context.Context, files []featureFile, watch w
 	}
 	return nil
 }
-
-// features keeps the rows of the items that have a place.
-func (c catalogue) features(all []Features) []Features {
-	kept := slices.Clone(all)
-	for k, f := range all {
-		kept[k].Value = make([]float32, 0, c.items*f.Dim)
-		for i, place := range c.item {
-			if place >= 0 {
-				kept[k].Value = append(kept[k].Value, f.Value[i*f.Dim:(i+1)*f.Dim]...)
-			}
-		}
-	}
-	return kept
-}

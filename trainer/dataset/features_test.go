@@ -248,15 +248,6 @@ func TestFeaturesChecksum(t *testing.T) {
 	}
 }
 
-// A restriction of the catalogue takes the features along.
-func TestKeepFeatures(t *testing.T) {
-	d := load(t, Options{Path: folder(t, map[string]string{"train.txt": "1 0 1\n1 1 1\n1 2 1\n", "text_feat.npy": of4(3, 2)}), Features: true})
-	d.keep(catalogue{user: []int32{0}, item: []int32{0, -1, 1}, users: 1, items: 2})
-	if got := d.ItemFeatures[0].Value; !slices.Equal(got, []float32{0, .125, 2, 2.125}) {
-		t.Error(got)
-	}
-}
-
 // TestPublishedFeatures holds the real sets against numpy: zlib.crc32 of the rows as '<f4', and two of their numbers.
 func TestPublishedFeatures(t *testing.T) {
 	type modality struct {

@@ -74,7 +74,7 @@ func (d *Dataset) filter(k KCore) error {
 	if d.Valid.Len()+d.Test.Len() > 0 {
 		all = union(d.Train, d.Valid, d.Test)
 	}
-	byItem := all.transposed()
+	byItem := all.Transposed()
 	core, rounds := k.peel(all, byItem)
 	if core.users == 0 {
 		return k.tooLarge(all, byItem)
@@ -161,33 +161,15 @@ func (c catalogue) unknown(x *Interactions) int {
 	return n
 }
 
-// attributes keeps the rows of one side that have a place, and every value's number.
-func (c catalogue) attributes(a *Attributes, place []int32) *Attributes {
-	if a == nil {
-		return nil
-	}
-	kept := *a
-	kept.Ptr, kept.Value = []int32{0}, nil
-	for row, p := range place {
-		if p >= 0 {
-			kept.Value = append(kept.Value, a.Of(row)...)
-			kept.Ptr = append(kept.Ptr, int32(len(kept.Value)))
-		}
-	}
-	return &kept
-}
-
-// keep restricts the data set to a catalogue.
+// keep restricts the data set to a catalogue, before titles, attributes and features are read: those are read for what is left.
 func (d *Dataset) keep(c catalogue) {
 	d.Train, d.Valid, d.Test = c.restrict(d.Train), c.restrict(d.Valid), c.restrict(d.Test)
-	d.UserID, d.ItemID, d.ItemTitle = c.names(d.UserID, c.user), c.names(d.ItemID, c.item), c.names(d.ItemTitle, c.item)
-	d.UserFields, d.ItemFields = c.attributes(d.UserFields, c.user), c.attributes(d.ItemFields, c.item)
-	d.ItemFeatures = c.features(d.ItemFeatures)
+	d.UserID, d.ItemID = c.names(d.UserID, c.user), c.names(d.ItemID, c.item)
 }
 
 // names keeps the names of one side that have a place.
 func (c catalogue) names(names []string, place []int32) []string {
-	var kept []string // nil for names that are nil
+	var kept []string
 	for i, s := range names {
 		if place[i] >= 0 {
 			kept = append(kept, s)

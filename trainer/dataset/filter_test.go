@@ -123,7 +123,7 @@ func TestCoreOfAPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	core, rounds := KCore{2, 2}.peel(x, x.transposed())
+	core, rounds := KCore{2, 2}.peel(x, x.Transposed())
 	if took := time.Since(began); took > 10*time.Second { // passes over all interactions would be 4e10 steps
 		t.Errorf("it took %v", took)
 	}
@@ -155,15 +155,15 @@ func TestCoreBeforeSplit(t *testing.T) {
 	}
 }
 
-// Titles and attributes stay with their users and items.
+// Titles and attributes are read for the users and items that are left.
 func TestKeep(t *testing.T) {
-	d := held(t, 3, 4, []event{{Pair: Pair{0, 1}}, {Pair: Pair{0, 3}}, {Pair: Pair{2, 1}}}, false)
-	d.ItemTitle = []string{"a", "b", "", "d"}
-	d.ItemFields = &Attributes{Fields: []string{"f"}, Ptr: []int32{0, 1, 3, 3, 4}, Value: []int32{0, 0, 1, 1}, Field: []int32{0, 0}, Name: []string{"x", "y"}}
-	if err := d.filter(KCore{1, 1}); err != nil {
-		t.Fatal(err)
-	}
-	if got := fmt.Sprint(d.UserID, d.ItemID, d.ItemTitle, d.ItemFields.Ptr, d.ItemFields.Value, d.UserFields); got != "[u0 u2] [i1 i3] [b d] [0 2 3] [0 1 1] <nil>" {
+	dir := folder(t, map[string]string{
+		"x.inter": "user_id:token\titem_id:token\nu0\ti1\nu0\ti3\nu1\ti0\nu2\ti1\nu2\ti3\n",
+		"x.user":  "user_id:token\tage:token\nu0\t7\nu1\t8\nu2\t9\n",
+		"x.item":  "item_id:token\ttitle:token_seq\nwrong\tw\ni0\ta\ni1\tb\ni3\td\n",
+	})
+	d := load(t, Options{Path: dir, KCore: KCore{2, 2}, Split: SplitRandom, Ratio: Ratios{1, 0, 0}})
+	if got := fmt.Sprint(d.UserID, d.ItemID, d.ItemTitle, d.UserFields.Ptr, d.UserFields.Name, d.Train.Item); got != "[u0 u2] [i1 i3] [b d] [0 1 2] [7 9] [0 1 0 1]" {
 		t.Error(got)
 	}
 }

@@ -213,8 +213,8 @@ func (x *Interactions) where(keep func(user int, slot int64) bool) *Interactions
 	return y
 }
 
-// transposed has the users of each item, [Items] rows, ascending; it has no times.
-func (x *Interactions) transposed() *Interactions {
+// Transposed has the users of each item, [Items] rows, ascending; it has no times.
+func (x *Interactions) Transposed() *Interactions {
 	y := &Interactions{Ptr: make([]int64, x.Items+1), Item: make([]int32, x.Len()), Items: x.Users()}
 	for _, i := range x.Item {
 		y.Ptr[i+1]++

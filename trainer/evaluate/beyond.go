@@ -47,7 +47,7 @@ func (r *Report) beyond(ctx context.Context, train *dataset.Interactions, withDi
 	if !withDiversity {
 		return nil
 	}
-	users := transpose(train)
+	users := train.Transposed()
 	var into [][]float64
 	for c := range r.cutoffs {
 		into = append(into, r.Metrics[first+c*len(kinds)+diversity].PerUser)
@@ -93,25 +93,6 @@ func spread(counts []int) (coverage, gini float64) {
 		return 0, 0
 	}
 	return float64(covered) / float64(n), float64(weighted) / (float64(n) * float64(sum))
-}
-
-// transpose is the users of each item: Items and users change places.
-func transpose(x *dataset.Interactions) *dataset.Interactions {
-	t := &dataset.Interactions{Ptr: make([]int64, x.Items+1), Item: make([]int32, x.Len()), Items: x.Users()}
-	for _, i := range x.Item {
-		t.Ptr[i+1]++
-	}
-	for i := range x.Items {
-		t.Ptr[i+1] += t.Ptr[i]
-	}
-	next := slices.Clone(t.Ptr[:x.Items])
-	for u := range x.Users() {
-		for _, i := range x.Of(u) {
-			t.Item[next[i]] = int32(u)
-			next[i]++
-		}
-	}
-	return t
 }
 
 // A diversifier computes the diversity of a list and of all its prefixes in one pass over the training users of its items. With

@@ -116,7 +116,7 @@ func safetensorsHead(metadata map[string]string, tensors []Entry) ([]byte, error
 }
 
 // ReadSafetensors reads a safetensors file: its metadata and its tensors in the order of their data. Tensors of other types
-// than float32, float64 and int32 are refused by name. Whatever is wrong with the file is a FileError.
+// than float32, float64, int32 and bfloat16 are refused by name. Whatever is wrong with the file is a FileError.
 func ReadSafetensors(path string) (metadata map[string]string, tensors []Entry, err error) {
 	file, err := os.Open(path)
 	if err != nil {
