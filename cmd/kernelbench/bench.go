@@ -86,7 +86,8 @@ func (b *bencher) at(ctx context.Context, threads int, picked []size) error {
 	}
 	b.top = nil
 	if !b.dry {
-		b.top = measureCeilings(threads, clockOf(b.clock, 1))
+		l2, l3 := caches()
+		b.top = measureCeilings(threads, l2, l3, clockOf(b.clock, 1))
 		if err := b.top.print(b.stdout); err != nil {
 			return err
 		}
@@ -268,6 +269,9 @@ func workOf(p problem, in []tensor) (w work) {
 	}
 	w.written = min(w.written, w.bytes/2)
 	w.reach = w.bytes
+	for _, d := range out[:p.inPlace] { // read and written, and one memory
+		w.reach -= min(d.Bytes(), w.reach/2)
+	}
 	if sparse(p) {
 		w.reach = in[0].Desc.Bytes() // a row of X is read for every edge
 	}

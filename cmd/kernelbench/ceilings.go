@@ -60,16 +60,17 @@ func caches() (l2, l3 int64) {
 	return l2, l3
 }
 
-// measureCeilings takes a second. nil where there are no loops for this processor.
-func measureCeilings(threads int, by func(timing) time.Duration) *ceilings {
+// measureCeilings takes a second, on buffers of sizes that go with those of the L2 of a thread and of the L3. nil where there are no loops for this
+// processor.
+func measureCeilings(threads int, l2, l3 int64, by func(timing) time.Duration) *ceilings {
 	if !ceiling.Measured() {
 		return nil
 	}
 	c := &ceilings{threads: threads}
 	c.flops = best(threads, by, func(int) int64 { return int64(ceiling.FMA(2e8)) })
-	l2, l3 := caches()
 	own := l2 * int64(threads) // each thread has an L2 of its own
-	c.caches = []cache{{"L2", own}, {"L3", max(own, l3)}}
+	l3 = max(own, l3)
+	c.caches = []cache{{"L2", own}, {"L3", l3}}
 	all := make([]float32, l3) // four times the L3
 	for i := range all {
 		all[i] = 1

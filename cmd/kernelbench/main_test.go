@@ -349,6 +349,25 @@ func TestPowerLaw(t *testing.T) {
 }
 
 // A bound has the name of the memory that the operands fit into, and a share of 1 at its rate.
+// Many threads have more L2 together than the L3 has: the buffers are large enough for either.
+func TestCeilingsOfManyThreads(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures")
+	}
+	c := measureCeilings(4, 64<<10, 64<<10, wallOf)
+	if c == nil {
+		t.Skip("no loops for this processor")
+	}
+	for i, b := range c.memory {
+		if !(b.read > 0 && b.update > 0) || i > 0 && b.size <= c.memory[i-1].size {
+			t.Errorf("buffer %d is %+v", i, b)
+		}
+	}
+	if last := c.memory[len(c.memory)-1].size; last != 1<<20 {
+		t.Errorf("the largest buffer is %d bytes, want four times what the threads' L2 have", last)
+	}
+}
+
 func TestBound(t *testing.T) {
 	c := &ceilings{threads: 1, flops: 100e9, caches: []cache{{"L2", 1 << 20}, {"L3", 32 << 20}},
 		memory: []bandwidth{{1 << 19, 100e9, 80e9}, {8 << 20, 50e9, 40e9}, {128 << 20, 20e9, 20e9}}}
@@ -366,6 +385,14 @@ func TestBound(t *testing.T) {
 		if name, share := c.bound(q.w, 1); name != q.name || math.Abs(share-q.share) > 1e-9 {
 			t.Errorf("%+v: %v of %s, want %v of %s", q.w, share, name, q.share, q.name)
 		}
+	}
+	// What is computed in place is read and written, and one memory.
+	d := kernels.Of(kernels.Float32, 1000, 8)
+	rate := kernels.Of(kernels.Float32, 3)
+	adam := problem{k: kernels.Adam{B1: .9, B2: .999, Eps: 1e-8}, inPlace: 3}
+	in := []tensor{{Desc: d}, {Desc: d}, {Desc: d}, {Desc: d}, {Desc: rate}, {Desc: kernels.Of(kernels.Float32)}, {Desc: kernels.Of(kernels.Float32)}}
+	if w := workOf(adam, in); w.bytes < 28*8000 || w.bytes > 28*8000+100 || w.reach < 16*8000 || w.reach > 16*8000+100 {
+		t.Errorf("Adam on 8000 parameters: %+v, want 28 bytes moved and 16 reached of each", w)
 	}
 	if name, share := (*ceilings)(nil).bound(work{flops: 1}, 1); name != notMeasured || share != 0 {
 		t.Errorf("without ceilings: %v of %s", share, name)

@@ -160,11 +160,10 @@ func (p *peer) contestant(folder string, check func(out []tensor) error) *contes
 	if err == nil {
 		err = check(out)
 	}
-	if err != nil {
-		c.note = "WRONG: " + err.Error()
+	if c.judge(err); err != nil {
 		return c
 	}
-	c.verified, c.about = true, a.Note
+	c.about = a.Note
 	c.run = func(_ context.Context, times int) (t timing, err error) {
 		a, err := p.request(spec{"case": folder, "times": times})
 		if p.threads > 1 {

@@ -121,7 +121,7 @@ func verifySpMM(k kernels.SpMM, in []tensor, rows []int) (*verification, error) 
 }
 
 // verifyContrast looks at what belongs to some rows of X, with all of Y: lse and dX. Then at dY of some rows of Y, with all of X, given the
-// log-sum-exps: those of the input, or of the output that has just been verified.
+// log-sum-exps: those of the input, or of the output, some of which have just been verified.
 func verifyContrast(k kernels.Kernel, s kernels.Similarity, in []tensor, share float64) (*verification, error) {
 	b := in[0].Desc.Dim[0]
 	rows := some(b, share)

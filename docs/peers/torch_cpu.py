@@ -77,7 +77,7 @@ class InfoNCE:
 
     def run(self):
         self.x.grad = self.y.grad = None
-        lse = torch.logsumexp(self.x @ self.y.T * self.scale, 1)
+        lse = torch.logsumexp((self.x * self.scale) @ self.y.T, 1)  # scales B x d numbers, and not B x N
         (self.g * lse).sum().backward()
         return lse
 
@@ -162,7 +162,7 @@ class SimGCL:
 
     def contrast(self, x, y, ids):
         x, y = F.normalize(x[ids], dim=1), F.normalize(y[ids], dim=1)
-        logits = x @ y.T / self.spec["tau"]
+        logits = (x / self.spec["tau"]) @ y.T  # SELFRec divides the product, which is larger
         return (torch.logsumexp(logits, 1) - logits.diagonal()).mean()
 
     def step(self, eps):

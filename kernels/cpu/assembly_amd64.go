@@ -26,13 +26,13 @@ func gemm6x64(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *fl
 func expSum(x *float32, n int, bias *float32, biasStep int, scale float32, shift float32) float32
 
 // expTile6x16 sets E[6 x 16·panels] to 2^(A·B) and the first 6 sums to the sums of its rows, for A[k][6] and B[panels][k][16]; k, panels > 0.
-// The rows of E are eRow bytes apart; sums has room for 48 numbers. Under -126 the power is 0, from 128 on infinite; NaN stays.
+// The rows of E are eRow bytes apart; sums has room for 48 numbers. Under -126 the power is 0 or subnormal, from 128 on infinite; NaN stays.
 //
 //go:noescape
 func expTile6x16(k int, a *float32, b *float32, panels int, e *float32, eRow int, sums *float32)
 
 // expTile12x32 sets E[12 x 32·panels] to 2^(A·B) and the first 12 sums to the sums of its rows, for A[k][12] and B[panels][k][32]; k, panels > 0.
-// The rows of E are eRow bytes apart; sums has room for 192 numbers. Under -126 the power is 0, from 128 on infinite; NaN stays.
+// The rows of E are eRow bytes apart; sums has room for 192 numbers. Under -126 the power is 0 or subnormal, from 128 on infinite; NaN stays.
 //
 //go:noescape
 func expTile12x32(k int, a *float32, b *float32, panels int, e *float32, eRow int, sums *float32)

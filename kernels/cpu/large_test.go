@@ -336,3 +336,33 @@ func TestSpMMZeroRows(t *testing.T) {
 		}
 	}
 }
+
+// A contrast without columns has logits of 0: each row's log-sum-exp is ln N, whatever set of loops there is.
+func TestContrastWithoutColumns(t *testing.T) {
+	const n = 32
+	for _, set := range cpu.Sets() {
+		k := kernels.LogSumExp{Similarity: kernels.Similarity{Scale: 2, Bound: 30}}
+		in := []cpu.Tensor{{Desc: kernels.Of(kernels.Float32, 4, 0), F32: []float32{}}, {Desc: kernels.Of(kernels.Float32, n, 0), F32: []float32{}}}
+		out := []cpu.Tensor{{Desc: kernels.Of(kernels.Float32, 4), F32: make([]float32, 4)}}
+		descs := func(ts []cpu.Tensor) (ds []kernels.Desc) {
+			for _, t := range ts {
+				ds = append(ds, t.Desc)
+			}
+			return ds
+		}
+		work, err := set.Bind(k, out, in, make([]byte, set.Scratch(k, descs(out), descs(in))+64))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, phase := range work {
+			for c := range phase.Chunks {
+				phase.Run(c)
+			}
+		}
+		for i, v := range out[0].F32 {
+			if math.Abs(float64(v)-math.Log(n)) > 1e-6 {
+				t.Errorf("%s: row %d is %v, want %v", set.Name(), i, v, math.Log(n))
+			}
+		}
+	}
+}

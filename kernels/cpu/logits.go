@@ -62,7 +62,7 @@ func newLogits[T float](c *call[T], s kernels.Similarity, added int) *logits[T] 
 	if row >= 0 {
 		l.exRow, l.exCol = c.in[row].I, c.in[col].I
 	}
-	l.fused = l.set.level >= avx2 && unsafe.Sizeof(T(0)) == 4 && l.unshifted()
+	l.fused = l.set.level >= avx2 && unsafe.Sizeof(T(0)) == 4 && l.unshifted() && l.d > 0
 	l.width, l.depth = 16, l.d // what suits multiply
 	if l.fused {
 		l.tileRows, l.width = expTileShape(l.set.level)

@@ -115,7 +115,7 @@ func multiplyNarrow(l level, c []float32, cRow int, a []float32, aRow, aCol int,
 	}
 }
 
-// expTile is logits.fusedTile's assembly: E[rows x cols] = 2^(A·B) for rows of expTileShape, cols in whole panels, k > 0. It returns the rows' sums.
+// expTile is the assembly of logits.fusedPowers: E[rows x cols] = 2^(A·B) for rows of expTileShape, cols in whole panels, k > 0. It returns the rows' sums.
 func expTile(l level, k int, a, b []float32, cols int, e []float32, eRow int) (sums [maxTileRows]float32) {
 	rows, width := expTileShape(l)
 	_, _, _ = a[k*rows-1], b[k*cols-1], e[(rows-1)*eRow+cols-1]

@@ -135,7 +135,7 @@ func (c *spmmCall) half(left int, l level) (done, cols int) {
 	return spmm8AVX2Half(&c.rows), 8
 }
 
-// top and round are the assembly of halved, whose chunks are multiples of 8.
+// topAssembly and roundAssembly are the loops of halve, whose chunks are multiples of 8.
 func topAssembly(x []float32) float32 { return topFinite(&x[0], len(x)) }
 
 func roundAssembly(half []uint16, x []float32, scale float32) { halve(&x[0], len(x), scale, &half[0]) }

@@ -30,7 +30,7 @@ func expTile(v vectors, rows int) {
 	TEXT(name, NOSPLIT, "func(k int, a, b *float32, panels int, e *float32, eRow int, sums *float32)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s sets E[%d x %d·panels] to 2^(A·B) and the first %d sums to the sums of its rows, for A[k][%d] and B[panels][k][%d]; k, panels > 0.", name, rows, cols, rows, rows, cols),
-		fmt.Sprintf("The rows of E are eRow bytes apart; sums has room for %d numbers. Under -126 the power is 0, from 128 on infinite; NaN stays.", rows*v.lanes))
+		fmt.Sprintf("The rows of E are eRow bytes apart; sums has room for %d numbers. Under -126 the power is 0 or subnormal, from 128 on infinite; NaN stays.", rows*v.lanes))
 	k := Load(Param("k"), GP64())
 	a, b := Load(Param("a"), GP64()), Load(Param("b"), GP64())
 	panels, e, eRow, sums := Load(Param("panels"), GP64()), Load(Param("e"), GP64()), Load(Param("eRow"), GP64()), Load(Param("sums"), GP64())
