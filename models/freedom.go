@@ -2,10 +2,12 @@ package models
 
 import (
 	"context"
+	"fmt"
 
 	"nearfar/engine"
 	"nearfar/engine/op"
 	"nearfar/trainer/graph"
+	"nearfar/trainer/memory"
 	"nearfar/trainer/sample"
 )
 
@@ -66,6 +68,14 @@ type prunedFeed interface {
 
 // Prepare finds the items' neighbours.
 func (m *freedom) Prepare(ctx context.Context, how Fitting) (err error) {
+	need := int64(0) // rows of length 1, and those as the search reads them
+	for _, f := range m.modalities.of {
+		need = max(need, 2*4*int64(len(f.Value)))
+	}
+	if available, lacks := memory.Lacks(need); lacks {
+		return fmt.Errorf("the system has %.3g GiB available, and the search for neighbours among %d items takes %.3g GiB: -modalities names fewer",
+			float64(available)/memory.GiB, m.items, float64(need)/memory.GiB)
+	}
 	q := graph.NeighbourSearch{K: m.o.Neighbours, Seed: m.seed, Kernels: how.Kernels, Threads: how.Threads, Step: how.Step}
 	m.neighbours, err = q.Find(ctx, m.items, m.modalities.of, m.weights)
 	return err

@@ -9,6 +9,7 @@ import (
 	"nearfar/engine/op"
 	"nearfar/kernels"
 	"nearfar/trainer/graph"
+	"nearfar/trainer/memory"
 )
 
 // SGLOptions are SGL's, in the official form: all nodes as negatives, sums over the batch.
@@ -31,6 +32,16 @@ func (o *SGLOptions) New(d Data) (Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(o.Augment.Structural()) > 0 {
+		if available, lacks := memory.Lacks(viewsBytes(views)); lacks {
+			less := "simgcl and xsimgcl have none"
+			if o.Augment.Has(graph.RandomWalk) {
+				less = "-augment ed has one graph for all layers, " + less
+			}
+			return nil, fmt.Errorf("two views of %d edges with -augment %s take %.3g GiB, and the system has %.3g GiB available: %s", r.graph.Edges(), o.Augment,
+				float64(viewsBytes(views))/memory.GiB, float64(available)/memory.GiB, less)
+		}
+	}
 	m := &sgl{ranked: r, o: o, views: views}
 	if r.attributes != nil && o.Augment.Has(graph.AttributeMask) {
 		m.masked, err = graph.NewMaskedBags(r.attributes.bags, o.Rho, d.Seed, r.StepsPerEpoch())
@@ -51,6 +62,15 @@ type sgl struct {
 type viewsFeed interface {
 	engine.Feed
 	View(view, layer int) graph.View
+}
+
+// viewsBytes is what sub-graphs take: they are on the device, and of the next epoch's one is filled while another waits.
+func viewsBytes(f engine.Feed) (bytes int64) {
+	const places = 3
+	for _, p := range f.Ports() {
+		bytes += places * p.Desc.Bytes()
+	}
+	return bytes
 }
 
 // view propagates over sub-graph v (1 or 2).
