@@ -187,7 +187,7 @@ func (s *Store) Restore(states []Saved, constants map[string]uint32) error {
 				return fmt.Errorf("the checkpoint has no checksum of the constant %s: is it of another model or configuration?", e.Name)
 			}
 			if want != e.sum {
-				return fmt.Errorf("%s is not what it was when the run was saved: has the data changed?", e.Name)
+				return fmt.Errorf("%s is not what it was when the run was saved: has the data changed, or was it made by another version of this program?", e.Name)
 			}
 		case State:
 			x, ok := saved[e.Name]

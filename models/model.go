@@ -65,6 +65,11 @@ func ModalityOf(table string) (modality string, ok bool) {
 
 const features = "features/" // then the modality's name
 
+// SpansModalities tells whether a parameter has rows for the features of all modalities, one after the other.
+func SpansModalities(param string) bool { return param == spanning+"/weight" }
+
+const spanning = "transform"
+
 // IsAttributes tells whether a parameter has a row for each value of the users' attributes, and then for each of the items'.
 func IsAttributes(param string) bool { return param == attributes }
 

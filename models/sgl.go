@@ -64,9 +64,9 @@ type viewsFeed interface {
 	View(view, layer int) graph.View
 }
 
-// viewsBytes is what sub-graphs take: they are on the device, and of the next epoch's one is filled while another waits.
+// viewsBytes is what sub-graphs take of the system's memory at the least: the inputs of two steps are there at once.
 func viewsBytes(f engine.Feed) (bytes int64) {
-	const places = 3
+	const places = 2
 	for _, p := range f.Ports() {
 		bytes += places * p.Desc.Bytes()
 	}

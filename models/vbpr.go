@@ -61,7 +61,7 @@ func (m *vbpr) vectors(b *engine.Builder, free *op.Node, rows func(table *op.Nod
 	for _, f := range m.modalities.of {
 		in += f.Dim
 	}
-	w, bias := linearParams(b, "transform", linearOfVBPR, in, m.Dim)
+	w, bias := linearParams(b, spanning, linearOfVBPR, in, m.Dim)
 	projected := bias
 	from := 0
 	for k, f := range m.modalities.of {

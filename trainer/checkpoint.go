@@ -230,17 +230,18 @@ func (r *run) resume() error {
 // goOn makes the chosen checkpoint the run's state.
 func (r *run) goOn(c chosen) error {
 	at, file := c.at.position, r.Folder.File(c.at.file)
-	steps := uint64(r.model.StepsPerEpoch())
-	if total := steps * uint64(r.Options.Epochs); at.Step > total {
-		return fmt.Errorf("-epochs %d: %s is at epoch %d already: leave -epochs out to report on it, or give more to go on", r.Options.Epochs, r.Folder.Path(), (at.Step+steps-1)/steps)
-	} else if (at.Step == total || r.exhausted(at)) && at.LR != r.Options.LR {
-		return fmt.Errorf("-lr %g: %s has ended, and no epoch is left to train with it: give more -epochs or -patience with it, or leave it out", r.Options.LR, r.Folder.Path())
-	}
-	if r.train == nil || len(at.Sums) != len(r.position.Sums) {
-		return fmt.Errorf("%s reports %d losses, this model %d: is it of another configuration?", file, len(at.Sums), len(r.position.Sums))
-	}
 	if at.Data != r.position.Data {
 		return fmt.Errorf("%s: the run was made on other data, or on another split of it, than %s is now", r.Folder.Path(), r.data.Path)
+	}
+	steps := uint64(r.model.StepsPerEpoch())
+	total := steps * uint64(r.Options.Epochs)
+	switch {
+	case at.Step > total:
+		return fmt.Errorf("-epochs %d: %s is at epoch %d already: leave -epochs out to report on it, or give more to go on", r.Options.Epochs, r.Folder.Path(), (at.Step+steps-1)/steps)
+	case r.RateIsNew && (at.Step == total || r.exhausted(at)):
+		return fmt.Errorf("-lr %g: %s has ended, and no epoch is left to train with it: give more -epochs or -patience with it, or leave it out", r.Options.LR, r.Folder.Path())
+	case r.train == nil || len(at.Sums) != len(r.position.Sums):
+		return fmt.Errorf("%s reports %d losses, this model %d: is it of another configuration?", file, len(at.Sums), len(r.position.Sums))
 	}
 	if err := r.store.Restore(c.at.states, at.Constants); err != nil {
 		return fmt.Errorf("%s: %w", file, err)

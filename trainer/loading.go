@@ -10,8 +10,9 @@ import (
 	"nearfar/trainer/progress"
 )
 
-// LoadData reads the data set that the options name, with features of items where a model of m takes them: dataset.ErrMissing where it is not there. It is an error where the split that is to select an
-// epoch has nothing to rank: a run would end with the last epoch and call it the best. The context ends a long reading; the console, where not nil, shows how far it is.
+// LoadData reads the data set that the options name, with features of items where a model of m takes them; dataset.ErrMissing where it is not there. It is
+// an error where the split that is to select an epoch has nothing to rank: a run would end with the last epoch and call it the best. The context ends a long
+// reading; the console, where not nil, shows how far it is.
 func LoadData(ctx context.Context, o Options, m models.Options, console *progress.Console) (*dataset.Dataset, error) {
 	shown := loading{console: console}
 	defer shown.close()

@@ -48,11 +48,8 @@ const sampledWarning = "-candidates %d: metrics are of a sampled ranking. They a
 // maskedTargets warns of test interactions that cannot be found, since they are in what -mask leaves out of the rankings; empty where there are none.
 func (r *run) maskedTargets() string {
 	n := 0
-	if r.Options.Mask != "none" {
-		n = r.data.Counts.TestInTrain
-	}
-	if r.Options.Mask == "train+valid" {
-		n += r.data.Counts.TestInValid
+	for _, mask := range r.protocol(r.data.Test, true).Mask {
+		n += r.data.Test.Overlap(mask)
 	}
 	if n == 0 {
 		return ""

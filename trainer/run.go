@@ -34,6 +34,8 @@ type Job struct {
 	OnStep func(next uint64)
 	// Resume continues from the folder's last checkpoint, to the same bits as a run that was never interrupted.
 	Resume bool
+	// RateIsNew says that a resumed run is given another learning rate than it had: it is an error where no epoch is left to train with it.
+	RateIsNew bool
 }
 
 // Result is what a run found.
@@ -89,7 +91,6 @@ type position struct {
 	BestEpoch int       `json:"best_epoch"` // 0: none yet
 	Worse     int       `json:"worse"`      // evaluations since, after the warm-up
 	Evaluated int       `json:"evaluated"`  // the last epoch that was evaluated
-	LR        float64   `json:"lr"`         // that the last epoch was trained with
 	Lost      *lostBest `json:"lost_best,omitempty"`
 	Device    string    `json:"device"`
 	TrainTime float64   `json:"train_seconds"`
@@ -260,7 +261,6 @@ func (r *run) periodic() bool {
 
 // epoch runs the steps that are left of an epoch. The checkpoint behind its last step is the caller's: the epoch's losses come first.
 func (r *run) epoch(ctx context.Context, left int) error {
-	r.position.LR = r.Options.LR
 	start, before := time.Now(), r.position.TrainTime
 	trained := func() { r.position.TrainTime = before + time.Since(start).Seconds() }
 	last := r.position.Step + uint64(left)

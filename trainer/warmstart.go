@@ -67,7 +67,9 @@ func readFormer(path, model string) (f former, err error) {
 	f.modalities = modalities(names)
 	for _, file := range files {
 		names, err := runfolder.ReadIDs(folder.File(file))
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return f, fmt.Errorf("-init-from: %s has no %s: -resume %s writes it again", folder.Path(), file, path)
+		} else if err != nil {
 			return f, fmt.Errorf("-init-from: %w", err)
 		}
 		f.rows[file] = make(map[string]int, len(names))
@@ -76,14 +78,6 @@ func readFormer(path, model string) (f former, err error) {
 		}
 	}
 	return f, nil
-}
-
-// listed is names in words.
-func listed(names []string) string {
-	if len(names) == 0 {
-		return "none"
-	}
-	return strings.Join(names, ", ")
 }
 
 // modalities are those whose features are among a run's tables, sorted.
@@ -121,10 +115,7 @@ func (r *run) warmStart() error {
 	for _, e := range r.store.Entries() {
 		names = append(names, e.Name)
 	}
-	if now := modalities(names); !slices.Equal(now, f.modalities) {
-		return fmt.Errorf("-init-from %s: the run's features are %s, and here they are %s: what it has learnt is of others; name the same with -modalities", r.Options.InitFrom,
-			listed(f.modalities), listed(now))
-	}
+	now := modalities(names)
 	for _, e := range r.store.Entries() {
 		was, ok := f.states[e.Name]
 		if !e.Param {
@@ -141,6 +132,8 @@ func (r *run) warmStart() error {
 			return fmt.Errorf("-init-from %s: the run has no parameter %s: is it of another model or configuration?", r.Options.InitFrom, e.Name)
 		case was.Desc.Type != is.Type:
 			return fmt.Errorf("-init-from %s: %s is %v there and %v here", r.Options.InitFrom, e.Name, was.Desc, is)
+		case models.SpansModalities(e.Name) && !slices.Equal(now, f.modalities):
+			return fmt.Errorf("-init-from %s: %s is of %s there and of %s here: name the same with -modalities", r.Options.InitFrom, e.Name, strings.Join(f.modalities, ", "), strings.Join(now, ", "))
 		case named != nil:
 			if err := r.copyByName(&f, e, was, named); err != nil {
 				return err

@@ -348,7 +348,6 @@ func TestPowerLaw(t *testing.T) {
 	}
 }
 
-// A bound has the name of the memory that the operands fit into, and a share of 1 at its rate.
 // Many threads have more L2 together than the L3 has: the buffers are large enough for either.
 func TestCeilingsOfManyThreads(t *testing.T) {
 	if testing.Short() {
@@ -368,6 +367,7 @@ func TestCeilingsOfManyThreads(t *testing.T) {
 	}
 }
 
+// A bound has the name of the memory that the operands fit into, and a share of 1 at its rate.
 func TestBound(t *testing.T) {
 	c := &ceilings{threads: 1, flops: 100e9, caches: []cache{{"L2", 1 << 20}, {"L3", 32 << 20}},
 		memory: []bandwidth{{1 << 19, 100e9, 80e9}, {8 << 20, 50e9, 40e9}, {128 << 20, 20e9, 20e9}}}

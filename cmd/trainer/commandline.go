@@ -71,6 +71,8 @@ type commandLine struct {
 	set      *option.Set
 	flags    *flag.FlagSet
 	warnings []string // about the environment
+
+	rateIsNew bool // with -resume, -lr is not what the run had
 }
 
 // environment is the prefix of the variables that are options: TRAINER_LR is -lr. It is the program's name, since NEARFAR_DATA already says to
@@ -158,6 +160,9 @@ func parse(args, environ []string) (*commandLine, error) {
 	if err := c.check(); err != nil {
 		return nil, &usageError{err}
 	}
+	if o := c.set.Lookup("random-seed"); c.Random == 0 && o.Origin() == option.FromCommandLine { // a trial has the one that it was drawn by
+		return nil, misused("-random-seed is of -random, which is not given")
+	}
 	return c, nil
 }
 
@@ -176,16 +181,16 @@ func (c *commandLine) ofOthers(err error) error {
 	if len(have) == 0 {
 		return err
 	}
-	return fmt.Errorf("%w: -model %s has no -%s; %s have", err, c.spec.Name, unknown.Name, strings.Join(have, ", "))
+	return fmt.Errorf("%w (%s is an option of %s, and not of %s)", err, unknown.Name, strings.Join(have, ", "), c.spec.Name)
 }
 
 // checkEmpty refuses empty values that name what a run is made of: a variable of the shell that is not set would turn it into another one. Of what a
 // configuration may have an empty value takes that back.
 func checkEmpty(args []string) error {
-	always := []string{"model", "data", "config", "resume", "out", "grid", "seeds"}
-	unlessConfigured := []string{"valid", "init-from"}
+	always := []string{"model", "config", "resume", "out", "grid", "seeds"}
+	unlessConfigured := []string{"data", "valid", "init-from"}
 	given := peekFlags(args, slices.Concat(always, unlessConfigured)...)
-	_, configured := given["config"]
+	configured := given["config"] != "" || given["resume"] != ""
 	for _, name := range slices.Concat(always, unlessConfigured) {
 		if value, ok := given[name]; ok && value == "" && !(configured && slices.Contains(unlessConfigured, name)) {
 			return misused("-%s is given and empty: is a variable of the shell not set? Without one, leave -%s out", name, name)
@@ -207,9 +212,14 @@ func (c *commandLine) check() error {
 	}
 	if _, untrained := c.model.(models.Untrained); untrained {
 		for _, o := range c.set.Changed() {
-			if o.Group == "Training" {
+			if o.Group == "Training" && o.Origin() == option.FromCommandLine {
 				return fmt.Errorf("-%s %s: %s is not trained in steps; leave it out", o.Name, o.Value(), c.spec.Name)
 			}
+		}
+	}
+	if !c.sweeps() { // its trials have values of their own
+		if err := c.set.CheckEffects(); err != nil {
+			return err
 		}
 	}
 	if m, ok := c.model.(models.Checker); ok {
@@ -249,6 +259,14 @@ func (c *commandLine) checkRenewed(embedded bool) error {
 	changed, was, err := c.changedSince(file, embedded, may)
 	if err != nil {
 		return &usageError{err}
+	}
+	if lr := c.set.Lookup("lr"); lr != nil && lr.Origin() == option.FromCommandLine {
+		was, err := peekYAML(file, "lr")
+		if err != nil {
+			return err
+		}
+		before, err := lr.Canonical(was["lr"])
+		c.rateIsNew = err != nil || before != lr.Value()
 	}
 	if changed != nil {
 		return misused("-%s %s: what is in %s was made with %q and keeps it; only these may be given anew: %s", changed.Name, changed.Value(), c.Resume, was, strings.Join(may, ", "))

@@ -120,7 +120,19 @@ func TestMaskedTargetsAreSaid(t *testing.T) {
 	if got := mustRun(t, args...); !strings.Contains(got.stderr, "2 of 3 test interactions are in what -mask train+valid leaves out of the rankings too: they are misses") {
 		t.Errorf("it is not said:\n%s", got.stderr)
 	}
+	valid := filepath.Join(t.TempDir(), "valid.txt")
+	if err := os.WriteFile(valid, []byte("0 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args[len(args)-1] += "1"
+	if got := mustRun(t, append(args, "-valid", valid)...); !strings.Contains(got.stderr, "2 of 3 test interactions") {
+		t.Errorf("with one of them in validation:\n%s", got.stderr)
+	}
 	args[len(args)-1] += "2"
+	if got := mustRun(t, append(args, "-valid", valid, "-mask", "train")...); !strings.Contains(got.stderr, "1 of 3 test interactions are in what -mask train leaves out") {
+		t.Errorf("with one of them in validation and -mask train:\n%s", got.stderr)
+	}
+	args[len(args)-1] += "3"
 	if got := mustRun(t, append(args, "-mask", "none")...); strings.Contains(got.stderr, "leaves out of the rankings") {
 		t.Errorf("it is said of -mask none:\n%s", got.stderr)
 	}

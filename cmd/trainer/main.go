@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"nearfar/trainer"
@@ -58,10 +59,21 @@ func status(err error) int {
 		return misuse
 	case errors.Is(err, trainer.ErrInterrupted):
 		return interrupted
-	case errors.Is(err, syscall.EPIPE): // `trainer recommend RUN -all | head`
+	case isUnread(err):
 		return unread
 	}
 	return failed
+}
+
+// isUnread tells whether nothing else is wrong than that nobody reads the output any more, as in `trainer recommend RUN -all | head`.
+func isUnread(err error) bool {
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return isUnread(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		return !slices.ContainsFunc(e.Unwrap(), func(err error) bool { return !isUnread(err) })
+	}
+	return err == syscall.EPIPE
 }
 
 // usageError is a mistake on the command line.

@@ -65,7 +65,7 @@ func TestMisuse(t *testing.T) {
 		{"unknown model", []string{"-model", "slg"}, "did you mean sgl?"},
 		{"unlike any model", []string{"-model", "zzzzzz"}, "'trainer models' lists them"},
 		{"unknown option", []string{"-model", "sgl", "-lamda", "1"}, "did you mean -lambda?"},
-		{"an option of another model", []string{"-model", "bprmf", "-tau", "1"}, "-model bprmf has no -tau; sgl, simgcl, xsimgcl have"},
+		{"an option of another model", []string{"-model", "bprmf", "-tau", "1"}, "tau is an option of sgl, simgcl, xsimgcl, and not of bprmf"},
 		{"unknown command", []string{"trian"}, "explain, models"},
 		{"stray argument", []string{"-model", "sgl", "yelp2018"}, `unexpected "yelp2018"`},
 		{"out of bounds", []string{"-model", "sgl", "-tau", "0"}, "-tau"},

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"nearfar/models"
 	"nearfar/trainer"
 	"nearfar/trainer/dataset"
 	"nearfar/trainer/evaluate"
@@ -84,7 +85,7 @@ func recommend(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if o.History != "" {
 		ask.byHistory(ranker.scorer, rows, o.IncludeSeen)
 	}
-	if untrained := known.untrained(rows); o.History == "" && len(untrained) > 0 {
+	if untrained := known.untrained(rows); o.History == "" && len(untrained) > 0 && f.initialises() {
 		who := fmt.Sprintf("%d of the %d users, such as %s, have", len(untrained), len(rows), of.userID[untrained[0]])
 		if len(untrained) == 1 {
 			who = fmt.Sprintf("user %s has", of.userID[untrained[0]])
@@ -249,6 +250,13 @@ func (k *knownItems) of(user int32) (lists [][]int32) {
 		lists = append(lists, list)
 	}
 	return lists
+}
+
+// initialises tells whether users without a training interaction, in the run's own data, have vectors of which nothing was learned.
+func (f *finished) initialises() bool {
+	_, untrained := f.line.model.(models.Untrained)
+	attributes := f.line.set.Lookup("attributes")
+	return !untrained && !f.namesData() && f.line.InitFrom == "" && (attributes == nil || attributes.Value() == "false")
 }
 
 // untrained are those of the run's users who have no training interaction in the data.

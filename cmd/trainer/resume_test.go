@@ -48,6 +48,28 @@ func TestResumeElsewhere(t *testing.T) {
 	}
 }
 
+// A run that has ended is reported on again, with its rate and whatever else its configuration has; another rate needs epochs to train with.
+func TestResumeEnded(t *testing.T) {
+	run := filepath.Join(t.TempDir(), "run")
+	mustRun(t, quick(t, "bprmf", "-out", run)...)
+	config := filepath.Join(run, runfolder.Config)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A configuration may have values that are refused on the command line, since they have no effect.
+	text = bytes.Replace(text, []byte("momentum: 0\n"), []byte("momentum: 0.9\n"), 1)
+	if err := os.WriteFile(config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"-resume", run}, {"-resume", run, "-lr", "0.001"}, {"-resume", run, "-refit"}, {"evaluate", run}, {"recommend", run, "-user", "3"}, {"-resume", run, "-epochs", "3", "-lr", "0.5"}, {"-resume", run}} {
+		mustRun(t, args...)
+	}
+	if got := runCommand(t, "-resume", run, "-lr", "0.25"); got.err == nil || !strings.Contains(got.err.Error(), "-lr 0.25: "+run+" has ended") {
+		t.Errorf("a rate for no epoch: %v", got.err)
+	}
+}
+
 // What a resumed run cannot be is refused before anything is trained, and leaves the run as it is.
 func TestResumeRefuses(t *testing.T) {
 	run, other := filepath.Join(t.TempDir(), "run"), small(t)

@@ -17,7 +17,7 @@ type several struct {
 	Seeds      []int    `flag:"seeds" min:"0" help:"train once under each seed, 1,2,3, and report means and deviations"`
 	Grid       string   `flag:"grid" help:"train every combination, \"tau=.1,.2;lambda=.05,.1\", and compare them on the validation split"`
 	Random     int      `flag:"random" default:"0" min:"0" help:"train so many combinations drawn from -grid, which may then have ranges: \"lr=log:1e-4..1e-2;layers=1..3\""`
-	RandomSeed uint64   `flag:"random-seed" default:"1" needs:"random!=0" help:"of -random: the n-th combination is always the same"`
+	RandomSeed uint64   `flag:"random-seed" default:"1" help:"of -random: the n-th combination is always the same"`
 	Refit      bool     `flag:"refit" default:"false" help:"train the selected model (of a grid: the best) anew on train and validation, for the epochs that were selected"`
 }
 

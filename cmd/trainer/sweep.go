@@ -69,7 +69,7 @@ func (c *commandLine) sweep(ctx context.Context, s session, stdout io.Writer) er
 	}
 	unsaved := sum.Save(path)
 	sum.Fill(measured)
-	fmt.Fprintf(stdout, "\n%s\n%s, %s\nsweep: %s\n", sum, c.Ranking(s.data.Items()), c.Masking(s.data.Valid.Len() > 0, s.data.Test.Len() > 0), path)
+	_, unprinted := fmt.Fprintf(stdout, "\n%s\n%s, %s\nsweep: %s\n", sum, c.Ranking(s.data.Items()), c.Masking(s.data.Valid.Len() > 0, s.data.Test.Len() > 0), path)
 	switch {
 	case ended != nil && (ctx.Err() != nil || errors.Is(ended, trainer.ErrInterrupted)):
 		ended = fmt.Errorf("%w: go on with -resume %s", trainer.ErrInterrupted, path)
@@ -78,7 +78,7 @@ func (c *commandLine) sweep(ctx context.Context, s session, stdout io.Writer) er
 	case sum.Failed():
 		ended = fmt.Errorf("every run has failed: their errors stand in %s", filepath.Join(path, sweep.SummaryMarkdown))
 	}
-	return errors.Join(ended, unread, unsaved)
+	return errors.Join(ended, unread, unsaved, unprinted)
 }
 
 // sweepFolder names the folder, which it makes where no option does.

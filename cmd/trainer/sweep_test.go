@@ -236,6 +236,15 @@ func TestSweepInterrupted(t *testing.T) {
 	}
 }
 
+// Which combinations are drawn is by -random-seed; a value that only some trials of a grid have a use for is no mistake.
+func TestSweepDraws(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sweep")
+	mustRun(t, quick(t, "bprmf", "-epochs", "1", "-grid", "lr=log:1e-4..1e-2", "-random", "2", "-random-seed", "4", "-out", path)...)
+	mustRun(t, "-resume", path)
+	mustRun(t, quick(t, "bprmf", "-epochs", "1", "-momentum", ".9", "-grid", "optimiser=sgd;lr=.1,.2", "-out", path+"2")...)
+	mustRun(t, quick(t, "bprmf", "-epochs", "1", "-config", filepath.Join(path, "001-lr=0.000122-s1", runfolder.Config), "-out", path+"3")...)
+}
+
 // A mistake in a plan is found before anything is read or trained.
 func TestSweepMisuse(t *testing.T) {
 	for _, tt := range []struct {

@@ -116,7 +116,7 @@ func (c *commandLine) run(ctx context.Context, s session, folder *runfolder.Fold
 	if !s.quiet {
 		fmt.Fprint(s.console, c.options())
 	}
-	job := trainer.Job{Options: c.Options, Name: c.spec.Name, Model: c.model, Config: config, Console: s.console, Log: log, Folder: folder, Resume: resume}
+	job := trainer.Job{Options: c.Options, Name: c.spec.Name, Model: c.model, Config: config, Console: s.console, Log: log, Folder: folder, Resume: resume, RateIsNew: c.rateIsNew}
 	if res, err = job.Run(ctx, s.data, s.device); err != nil {
 		log.Debug("the run has ended", zap.Error(err)) // for the file; the command's end prints it
 		return res, err

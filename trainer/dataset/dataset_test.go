@@ -225,7 +225,7 @@ func TestSingleFile(t *testing.T) {
 	if d.Name != "ratings" || sizes(d) != "240 30 30" {
 		t.Errorf("%s: %s, want ratings: 240 30 30", d.Name, sizes(d))
 	}
-	if d.Train.overlap(d.Valid)+d.Train.overlap(d.Test)+d.Valid.overlap(d.Test) != 0 {
+	if d.Train.Overlap(d.Valid)+d.Train.Overlap(d.Test)+d.Valid.Overlap(d.Test) != 0 {
 		t.Error("the sets overlap")
 	}
 	if got := sizes(load(t, Options{Path: path, TestRatio: .25, ValidRatio: -1})); got != "225 0 75" {
@@ -263,7 +263,7 @@ func TestValidation(t *testing.T) {
 	if ratio := float64(lightTaken) / float64(light); math.Abs(ratio-.2) > .01 {
 		t.Errorf("of users with few interactions, validation has a share of %.4f", ratio)
 	}
-	if d.Train.overlap(d.Valid) != 0 || d.Train.Len()+d.Valid.Len() != full.Train.Len() || full.Train.overlap(d.Valid) != d.Valid.Len() {
+	if d.Train.Overlap(d.Valid) != 0 || d.Train.Len()+d.Valid.Len() != full.Train.Len() || full.Train.Overlap(d.Valid) != d.Valid.Len() {
 		t.Error("train and validation do not make up the training file")
 	}
 	again, other := load(t, Options{ValidRatio: .2, Seed: 3}), load(t, Options{ValidRatio: .2, Seed: 4})

@@ -164,6 +164,9 @@ func (r *sideReader) settleTyped(first []byte, id string) error {
 	}
 	kinds := splitHeader(string(first), by)
 	for k, name := range typed {
+		if slices.Index(typed, name) < k {
+			return r.at(r.first, "two columns are named %q: rename one", name)
+		}
 		_, kind, _ := strings.Cut(kinds[k], ":")
 		switch {
 		case k == r.id || k == r.titleAt:

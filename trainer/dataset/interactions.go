@@ -265,8 +265,8 @@ func (x *Interactions) minus(y *Interactions) *Interactions {
 	return x.where(func(u int, s int64) bool { return !y.Has(u, x.Item[s]) })
 }
 
-// overlap is the number of interactions that x and y share.
-func (x *Interactions) overlap(y *Interactions) int { return x.Len() - x.minus(y).Len() }
+// Overlap is the number of interactions that x and y share.
+func (x *Interactions) Overlap(y *Interactions) int { return x.Len() - x.minus(y).Len() }
 
 // hash writes the set to a checksum, its times only where there are any. A write to a hash does not fail.
 func (x *Interactions) hash(w io.Writer) {

@@ -194,7 +194,7 @@ func (b *blockReader) begin() error {
 	b.r = raw
 	magic, _ := raw.Peek(6)
 	for _, other := range []struct{ magic, what string }{
-		{"PK\x03\x04", "a zip archive, or a spreadsheet, which is one"}, {"BZh", "bzip2"}, {"\xfd7zXZ\x00", "xz"}, {"\x28\xb5\x2f\xfd", "zstd"}, {"7z\xbc\xaf\x27\x1c", "a 7z archive"},
+		{"PK\x03\x04", "a zip archive, or a spreadsheet, which is one"}, {"\xfd7zXZ\x00", "xz"}, {"\x28\xb5\x2f\xfd", "zstd"}, {"7z\xbc\xaf\x27\x1c", "a 7z archive"},
 	} {
 		if bytes.HasPrefix(magic, []byte(other.magic)) {
 			return fmt.Errorf("%s is %s: a data file is text, as it is or in gzip: unpack it, or export the table as CSV", b.shown, other.what)

@@ -149,13 +149,13 @@ func (d *Dataset) nothingToTrainOn(given bool, filtered int) error {
 // given takes the parts as the files have them, in the order: test leaves, unseen users and items are judged against everything that is left,
 // validation leaves.
 func (d *Dataset) given(o Options) {
-	d.Counts.TestInTrain = d.Test.overlap(d.Train)
-	d.Counts.TestInValid = d.Test.overlap(d.Valid)
+	d.Counts.TestInTrain = d.Test.Overlap(d.Train)
+	d.Counts.TestInValid = d.Test.Overlap(d.Valid)
 	d.judgeUnseen(o.Unseen)
 	before := catalogueOf(d.Train)
 	switch {
 	case d.Valid.Len() > 0:
-		d.Counts.ValidInTrain = d.Valid.overlap(d.Train)
+		d.Counts.ValidInTrain = d.Valid.Overlap(d.Train)
 		d.Train = d.Train.minus(d.Valid)
 	case o.ValidRatio > 0:
 		d.Train, d.Valid = splitUsers(d.Train, o.ValidRatio, o.Seed)

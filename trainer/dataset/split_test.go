@@ -109,7 +109,7 @@ func TestSplitsAreParts(t *testing.T) {
 			o.Seed = uint64(round)
 			name := fmt.Sprint(o.Split, " ", o.By, " ", o.Ratio)
 			d := divide(t, held(t, users, items, all, true), o)
-			if n := d.Train.overlap(d.Valid) + d.Train.overlap(d.Test) + d.Valid.overlap(d.Test); n > 0 {
+			if n := d.Train.Overlap(d.Valid) + d.Train.Overlap(d.Test) + d.Valid.Overlap(d.Test); n > 0 {
 				t.Errorf("%s: %d interactions are in two parts", name, n)
 			}
 			together := map[Pair]float64{}

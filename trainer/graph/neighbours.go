@@ -90,7 +90,7 @@ func (q NeighbourSearch) nearest(ctx context.Context, f dataset.Features, n int,
 	unit, known := unitRows(f, n)
 	row := func(i int) []float32 { return unit[i*f.Dim:][:f.Dim] }
 	stream := philox.New(q.Seed, "graph/neighbours/ties")
-	// A sum of d products of unit rows is off by less than d·2^-24, in whatever order they are added.
+	// A sum of d products of unit rows is off by about d·2^-24 at most, in whatever order they are added; this is twice that.
 	margin := float64(f.Dim+2) * 0x1p-23
 	panels := q.Kernels.Pack(unit, n, f.Dim)
 	defer panels.Release()

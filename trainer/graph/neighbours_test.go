@@ -181,3 +181,55 @@ func TestNeighboursEndWithTheContext(t *testing.T) {
 		t.Errorf("more pairs than an int32 counts: %v", err)
 	}
 }
+
+// Cosines that float32 cannot tell apart are told apart, the same by all kernels.
+func TestNeighboursThatAreNearTies(t *testing.T) {
+	const n, dim, k = 60, 160, 7
+	words := philox.New(3, "ties").Sequence(0, 0)
+	f := dataset.Features{Name: "near", Dim: dim, Value: make([]float32, n*dim)}
+	for j := range dim {
+		f.Value[j] = float32(philox.Uniform(words.Word()) - .5)
+	}
+	for i := 1; i < n; i++ { // the first one, each number moved by some of its last bits
+		for j := range dim {
+			f.Value[i*dim+j] = math.Float32frombits(math.Float32bits(f.Value[j]) + uint32(words.Below(64)))
+		}
+	}
+	unit, _ := unitRows(f, n)
+	cosine := func(i, j int) (s float64) {
+		for c := range dim {
+			s += float64(unit[i*dim+c]) * float64(unit[j*dim+c])
+		}
+		return s
+	}
+	var first []int32
+	for _, set := range cpu.Sets() {
+		s, err := NeighbourSearch{K: k, Seed: 1, Kernels: set}.Find(t.Context(), n, []dataset.Features{f}, []float64{1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = s.Col
+		}
+		if !slices.Equal(s.Col, first) {
+			t.Errorf("%s finds others", set.Name())
+		}
+		for i := range n {
+			row := s.Col[s.Ptr[i]:s.Ptr[i+1]]
+			least := math.Inf(1)
+			for _, j := range row {
+				if int(j) != i {
+					least = min(least, cosine(i, int(j)))
+				}
+			}
+			for j := range n {
+				if !slices.Contains(row, int32(j)) && cosine(i, j) > least+1e-14 {
+					t.Fatalf("%s: item %d has not %d, whose cosine is larger by %g", set.Name(), i, j, cosine(i, j)-least)
+				}
+			}
+			if len(row) != k || !slices.Contains(row, int32(i)) {
+				t.Fatalf("%s: item %d has %v", set.Name(), i, row)
+			}
+		}
+	}
+}

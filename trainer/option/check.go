@@ -117,30 +117,32 @@ func (n need) String() string {
 	return fmt.Sprintf("-%s %s", n.option, oneOf(n.values))
 }
 
-// checkNeeds finds a value that has no effect beside those of other options.
-func (s *Set) checkNeeds(o *Option) error {
-	if len(o.needs) == 0 || !o.Changed() {
-		return nil
-	}
-	phrases := make([]string, len(o.needs))
-	for i, n := range o.needs {
-		if slices.Contains(n.values, s.byName[n.option].Value()) != n.not {
-			return nil
+// CheckEffects refuses options of the command line whose values have no effect beside those of others, where they are not the defaults. Files and
+// the environment may have options for several commands.
+func (s *Set) CheckEffects() error {
+	for _, o := range s.options {
+		if o.origin != FromCommandLine || len(o.needs) == 0 || !o.Changed() {
+			continue
 		}
-		phrases[i] = n.String()
+		holds := func(n need) bool { return slices.Contains(n.values, s.byName[n.option].Value()) != n.not }
+		if slices.ContainsFunc(o.needs, holds) {
+			continue
+		}
+		phrases := make([]string, len(o.needs))
+		for i, n := range o.needs {
+			phrases[i] = n.String()
+		}
+		return fmt.Errorf("-%s is %q: it has an effect only with %s", o.Name, o.Value(), oneOf(phrases))
 	}
-	return fmt.Errorf("it has an effect only with %s", oneOf(phrases))
+	return nil
 }
 
-// Validate checks every option against its choices and bounds, and whether it has an effect. The error names each option that is wrong, the place
-// its value came from, and what is allowed.
+// Validate checks every option against its choices and bounds. The error names each option that is wrong, the place its value came
+// from, and what is allowed.
 func (s *Set) Validate() error {
 	var wrong []error
 	for _, o := range s.options {
 		err := o.check()
-		if err == nil {
-			err = s.checkNeeds(o)
-		}
 		if err == nil {
 			continue
 		}

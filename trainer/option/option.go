@@ -17,8 +17,8 @@
 //	choices   the permitted values, separated by commas
 //	min, max  inclusive bounds of a number or duration, or of each element of a list
 //	above, below  the same, exclusive
-//	needs     when it has an effect: name=value or name!=value, several values separated by |, several conditions, of which one is enough, by spaces.
-//	          Another value than the default is an error otherwise
+//	needs     when it has an effect: name=value or name!=value, several values separated by |, several conditions, of which one is enough, by spaces
+//	          (CheckEffects)
 //
 // A field is a string, bool, int, int64, uint64, float64, time.Duration, []int (10,20,50), []string (image,text), a named type of one of
 // these, or any type with MarshalText and UnmarshalText.

@@ -328,6 +328,7 @@ func TestNeeds(t *testing.T) {
 		"-momentum .9 -rule sgd":     "",
 		"-seed 2":                    `-seed is "2": it has an effect only with -count other than 0 or -rule adamw or sgd`,
 		"-seed 2 -count 3":           "",
+		"-seed 1":                    "",
 		"-seed 2 -rule sgd":          "",
 		"-momentum .9 -rule adamw":   "-rule sgd",
 		"-seed 2 -rule adam":         "-count",
@@ -340,8 +341,15 @@ func TestNeeds(t *testing.T) {
 		if err := set.Parse(strings.Fields(args)); err != nil {
 			t.Fatal(err)
 		}
-		if err := set.Validate(); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		if err := set.CheckEffects(); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %v, want %q", args, err, want)
 		}
+	}
+	set, err := Bind(flag.NewFlagSet("", flag.ContinueOnError), new(options))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := set.LoadEnvironment("T_", []string{"T_MOMENTUM=.9"}); err != nil || set.CheckEffects() != nil {
+		t.Errorf("of the environment: %v, %v", err, set.CheckEffects())
 	}
 }

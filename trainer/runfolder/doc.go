@@ -46,7 +46,7 @@
 //	}
 //
 // The trainer's header says where the run stands: step (the next one), sums (of the losses of the epoch under way), best and best_epoch (of the
-// selection metric), worse (evaluations without a better one), evaluated (the last epoch that was), lr, lost_best, device (with its kernel set),
+// selection metric), worse (evaluations without a better one), evaluated (the last epoch that was), lost_best, device (with its kernel set),
 // train_seconds, wall_seconds, data (the data's checksum), and constants (checksums of what is rebuilt from the data). The entries are the parameters,
 // the optimiser's moments, and whatever else a model carries from step to step. Random numbers have no state: they are functions of seed and position.
 //

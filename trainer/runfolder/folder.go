@@ -116,7 +116,8 @@ func Open(path string) (*Folder, error) {
 }
 
 // files are all that a run writes.
-var files = []string{Config, MetricsFile, LogFile, LockFile, LastCheckpoint, PreviousCheckpoint, BestCheckpoint, Embeddings, Weights, Users, Items, Result, PerUserFile}
+var files = []string{Config, MetricsFile, LogFile, LockFile, LastCheckpoint, PreviousCheckpoint, BestCheckpoint, Embeddings, Weights, Users, Items, UserAttributes, ItemAttributes,
+	Result, PerUserFile}
 
 // Path is the folder itself.
 func (f *Folder) Path() string { return f.path }
