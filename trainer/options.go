@@ -74,7 +74,7 @@ type Evaluation struct {
 	Mask       string    `flag:"mask" default:"train+valid" choices:"train+valid,train,none" help:"interactions left out of a user's test ranking; without a validation split the first two are the same" source:"RecBole; train: LightGCN-PyTorch, SELFRec"`
 	Candidates int       `flag:"candidates" default:"0" min:"0" help:"rank a user's targets among so many random items instead of all (0), as some papers do; the metrics' names then say so"`
 	K          []int     `flag:"k" default:"10,20,50" min:"1" help:"cutoffs of the metrics"`
-	Metric     string    `flag:"metric" default:"Recall@20" help:"the metric that picks the epoch"`
+	Metric     string    `flag:"metric" default:"Recall@20" help:"the metric that picks the epoch; with -k without 20, Recall at the first of -k"`
 }
 
 // Running is where and with what.

@@ -20,7 +20,10 @@ import (
 	"nearfar/trainer/sweep"
 )
 
-const defaultModel = "lightgcn"
+const (
+	defaultModel  = "lightgcn"
+	defaultCutoff = 20 // of the default -metric, Recall@20
+)
 
 // choice are the options that decide which others there are.
 type choice struct {
@@ -145,6 +148,11 @@ func parse(args, environ []string) (*commandLine, error) {
 	}
 	if c.warnings, err = c.set.LoadEnvironment(environment, environ); err != nil {
 		return nil, &usageError{err}
+	}
+	if metric := c.set.Lookup("metric"); metric.Origin() == option.FromDefault && len(c.K) > 0 && !slices.Contains(c.K, defaultCutoff) { // -k 10 alone
+		if err := c.set.Assign("metric", fmt.Sprintf("Recall@%d", c.K[0]), option.FromDefault, ""); err != nil {
+			return nil, err
+		}
 	}
 	if c.Resume != peek["resume"] {
 		return nil, misused("resume: %s stands in a configuration or the environment; -resume belongs on the command line", c.Resume)

@@ -70,6 +70,7 @@ func TestMisuse(t *testing.T) {
 		{"stray argument", []string{"-model", "sgl", "yelp2018"}, `unexpected "yelp2018"`},
 		{"out of bounds", []string{"-model", "sgl", "-tau", "0"}, "-tau"},
 		{"not a choice", []string{"-select", "best"}, "valid, test or last"},
+		{"unmeasured default metric, named", []string{"-metric", "Recall@20", "-k", "10"}, "add its cutoff to -k"},
 		{"unmeasured metric", []string{"-metric", "Recall@7"}, "add its cutoff to -k"},
 		{"options that exclude each other", []string{"-model", "xsimgcl", "-contrast-layer", "9"}, "-contrast-layer 9 is above -layers 3"},
 		{"features for a model that takes none", []string{"-model", "bprmf", "-modalities", "image,text"}, "-modalities image,text: bprmf takes no features of items"},

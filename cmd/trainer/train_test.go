@@ -299,6 +299,17 @@ func TestInterruptLeavesACheckpoint(t *testing.T) {
 	}
 }
 
+// Cutoffs without the default metric's have Recall at the first of them to select by, on the command line or in a configuration that a run leaves.
+func TestCutoffsAlone(t *testing.T) {
+	run := filepath.Join(t.TempDir(), "run")
+	got := mustRun(t, quick(t, "bprmf", "-k", "7,3", "-out", run)...)
+	if !strings.Contains(got.stdout, "selected on the validation split by Recall@7") {
+		t.Errorf("what selects is not said:\n%s", got.stdout)
+	}
+	mustRun(t, "-config", filepath.Join(run, runfolder.Config), "-out", run+"2")
+	mustRun(t, "-resume", run, "-epochs", "3")
+}
+
 // The table has a column for each split that there is.
 func TestTableOfMissingSplits(t *testing.T) {
 	data := small(t)

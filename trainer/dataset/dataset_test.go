@@ -15,6 +15,9 @@ func folder(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -127,6 +130,7 @@ func TestBadInput(t *testing.T) {
 	}{
 		{"missing path", nil, "nowhere", "", "no such file or folder: FOLDER/nowhere"},
 		{"empty folder", nil, "", "", "FOLDER has no train.txt: it is empty"},
+		{"a folder in the file's place", map[string]string{"train.txt/x": "1 2\n"}, "", "", "FOLDER has no train.txt: it has train.txt (a folder)"},
 		{"folder without data", map[string]string{"a.csv": "1"}, "", "", "FOLDER has no train.txt: it has a.csv"},
 		{"empty file", map[string]string{"train.txt": ""}, "", "", "FOLDER/train.txt is empty"},
 		{"white file", map[string]string{"x": "\n \t\r\n"}, "x", "", "FOLDER/x is empty"},

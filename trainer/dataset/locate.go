@@ -77,7 +77,11 @@ func (at *location) folder(fsys fs.FS, shown string) error {
 	var names []string
 	found := map[string][]string{} // by role
 	for _, e := range entries {
-		names = append(names, e.Name())
+		name := e.Name()
+		if e.IsDir() {
+			name += " (a folder)"
+		}
+		names = append(names, name)
 		if role := roleOf(e.Name()); role != "" && !e.IsDir() {
 			found[role] = append(found[role], e.Name())
 		}
@@ -85,6 +89,10 @@ func (at *location) folder(fsys fs.FS, shown string) error {
 	one := func(role string, to *source) error {
 		of := found[role]
 		if plain := role + ".txt"; slices.Contains(of, plain) {
+			if len(of) > 1 {
+				others := slices.DeleteFunc(slices.Clone(of), func(name string) bool { return name == plain })
+				at.notes = append(at.notes, fmt.Sprintf("not read in %s: %s, beside %s", shown, strings.Join(others, ", "), plain))
+			}
 			of = []string{plain}
 		}
 		switch len(of) {

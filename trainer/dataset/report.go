@@ -37,7 +37,8 @@ func (d *Dataset) Len() int { return d.Train.Len() + d.Valid.Len() + d.Test.Len(
 
 // Density is the share of the users x items matrix that the interactions of the three sets fill.
 func (d *Dataset) Density() float64 {
-	return float64(d.Len()) / (float64(d.Users()) * float64(d.Items()))
+	twice := d.Test.Overlap(d.Train) + d.Test.Overlap(d.Valid)
+	return float64(d.Len()-twice) / (float64(d.Users()) * float64(d.Items()))
 }
 
 // Checksum is a CRC-32C of the ids and the three sets, with the times where there are any and the features where they are read: it tells whether a run that goes on has the data that it began with.
