@@ -203,7 +203,7 @@ func TestCounts(t *testing.T) {
 		t.Errorf("drop: %s", got)
 	}
 	report := d.String()
-	for _, line := range []string{"size       2 users x 2 items, density 100.000%", "note       3 lines dropped because", "note       3 test interactions with such a user or item, dropped"} {
+	for _, line := range []string{"size       2 users x 2 items, density 75.000%", "note       3 lines dropped because", "note       3 test interactions with such a user or item, dropped"} {
 		if !strings.Contains(report, line) {
 			t.Errorf("the report lacks %q:\n%s", line, report)
 		}
