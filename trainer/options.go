@@ -30,6 +30,7 @@ type Options struct {
 	Format     dataset.Format  `flag:"format" default:"auto" choices:"auto,lightgcn,pairs,recbole,movielens,csv,mmrec,parquet" help:"of the interactions; auto recognises it by content"`
 	Columns    dataset.Columns `flag:"columns" help:"user=NAME,item=NAME,rating=NAME,time=NAME where the names are not the usual ones; numbers from 1 where there is no header; rating=none, time=none leave a column out"`
 	MinRating  float64         `flag:"min-rating" default:"0" help:"drop interactions that are rated lower; 0: those whose rating or weight is not above 0" source:"3 or 4: RecBole, LightGCN"`
+	Test       string          `flag:"test" help:"file of interactions to test on, instead of the folder's test.txt; with one file in -data, that is all train"`
 	Valid      string          `flag:"valid" help:"file of interactions to take out of train for validation"`
 	ValidRatio float64         `flag:"valid-ratio" default:"0.1" min:"0" below:"1" needs:"select=valid train-on=train+valid" help:"share of each user's training interactions held out for validation, with -select valid and no validation file"`
 	Unseen     dataset.Unseen  `flag:"unseen" default:"keep" choices:"keep,drop" help:"test items and users without training interactions: keep them, ranked by what was initialised and mostly missed, or drop them" source:"drop: SELFRec"`
@@ -155,7 +156,7 @@ func (o *Options) checkSplit() error {
 // dataset is what to load.
 func (o *Options) dataset() dataset.Options {
 	const none = -1 // 0 would be the default share
-	d := dataset.Options{Path: o.Data, Format: o.Format, Columns: o.Columns, MinRating: o.MinRating, Valid: o.Valid, Unseen: o.Unseen, ValidRatio: none,
+	d := dataset.Options{Path: o.Data, Format: o.Format, Columns: o.Columns, MinRating: o.MinRating, Test: o.Test, Valid: o.Valid, Unseen: o.Unseen, ValidRatio: none,
 		Split: o.Split, By: o.SplitBy, Ratio: o.SplitRatio, Seed: o.SplitSeed}
 	if (o.Select == SelectValid || o.TrainOn == trainOnBoth) && o.ValidRatio > 0 {
 		d.ValidRatio = o.ValidRatio

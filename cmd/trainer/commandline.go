@@ -196,7 +196,7 @@ func (c *commandLine) ofOthers(err error) error {
 // configuration may have an empty value takes that back.
 func checkEmpty(args []string) error {
 	always := []string{"model", "config", "resume", "out", "grid", "seeds"}
-	unlessConfigured := []string{"data", "valid", "init-from"}
+	unlessConfigured := []string{"data", "test", "valid", "init-from"}
 	given := peekFlags(args, slices.Concat(always, unlessConfigured)...)
 	configured := given["config"] != "" || given["resume"] != ""
 	for _, name := range slices.Concat(always, unlessConfigured) {
@@ -252,7 +252,7 @@ func bind(spec models.Spec, embedded bool) (*commandLine, error) {
 
 // renewable are the options that a resumed run may be given anew: how long it lasts, what it prints, where its data and machine are. With
 // another value of any other, what is in its checkpoint would mean something else: a step another batch, the best epoch another metric.
-var renewable = []string{"epochs", "patience", "warmup", "eval-every", "k", "lr", "threads", "gpu", "require-gpu", "checkpoint-every", "data", "valid", "refit", "config", "resume"}
+var renewable = []string{"epochs", "patience", "warmup", "eval-every", "k", "lr", "threads", "gpu", "require-gpu", "checkpoint-every", "data", "test", "valid", "refit", "config", "resume"}
 
 // checkRenewed refuses a resumed run's or sweep's options that differ from those it was made with and are not renewable.
 func (c *commandLine) checkRenewed(embedded bool) error {

@@ -20,8 +20,8 @@ type evaluateOptions struct {
 
 const exported = "export" // of evaluateOptions.Checkpoint
 
-const aboutEvaluate = `trainer evaluate RUN [-data PATH] [options] measures a run by full ranking, on the data that it was made on or on other data, whose ids are matched as
-they are written. Options of training about data and evaluation (-data, -format, -k, -mask ..) may be given; without them they are the run's.`
+const aboutEvaluate = `trainer evaluate RUN [-data PATH] [-test FILE] [options] measures a run by full ranking, on the data that it was made on or on other data, whose ids are
+matched as they are written; with -test on the interactions of a file, of users whom the run's data describes. Options of training about data and evaluation (-data, -format, -k, -mask ..) may be given; without them they are the run's.`
 
 // measure is 'trainer evaluate'.
 func measure(ctx context.Context, args []string, stdout, stderr io.Writer) error {

@@ -113,6 +113,24 @@ func TestEvaluateOtherData(t *testing.T) {
 	}
 }
 
+// Interactions of a file are tested on the run's own users and items, with what these have masked.
+func TestEvaluateTestFile(t *testing.T) {
+	run, held := filepath.Join(t.TempDir(), "run"), filepath.Join(t.TempDir(), "held.csv")
+	mustRun(t, append(quick(t, "lightgcn"), "-epochs", "10", "-lr", "0.05", "-out", run)...)
+	recommended := listed(mustRun(t, "recommend", run, "-user", "3,4", "-k", "2").stdout)
+	text := "user,item\n"
+	for user, items := range recommended {
+		text += user + "," + items[0] + "\n" + user + "," + items[1] + "\n"
+	}
+	if err := os.WriteFile(held, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := mustRun(t, "evaluate", run, "-test", held, "-k", "2")
+	if lines(got.stdout)["Recall@2"] != "1.0000" || !strings.Contains(got.stdout, "full ranking of 40 items, train+valid masked, mean over 2 users") || !strings.Contains(got.stderr, "held.csv") {
+		t.Errorf("what was recommended is not found:\n%s%s", got.stdout, got.stderr)
+	}
+}
+
 // What no model can find is said before it trains.
 func TestMaskedTargetsAreSaid(t *testing.T) {
 	data := dataFolder(t, "0 0 1 2\n1 0 1 3\n2 0 3 2\n", "0 1\n1 3\n2 1\n")

@@ -35,7 +35,7 @@ func (f *finished) origin(ctx context.Context, own trainer.Options, stderr io.Wr
 	var other error // why what the command line names is not it
 	if f.namesData() {
 		moved := own
-		moved.Data, moved.Format, moved.Columns, moved.Valid = f.line.Data, f.line.Format, f.line.Columns, f.line.Valid
+		moved.Data, moved.Format, moved.Columns, moved.Test, moved.Valid = f.line.Data, f.line.Format, f.line.Columns, f.line.Test, f.line.Valid
 		data, err := f.load(ctx, moved, stderr)
 		switch {
 		case errors.Is(err, trainer.ErrInterrupted):

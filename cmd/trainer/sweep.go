@@ -19,10 +19,10 @@ import (
 
 // renewableSweep are the options that a sweep may be given anew when it goes on: where its data and machine are, and more trials or seeds beside
 // those that it has. -random keeps the trials that it has drawn.
-var renewableSweep = []string{"threads", "gpu", "require-gpu", "checkpoint-every", "data", "valid", "seeds", "random", "refit", "config", "resume", "out"}
+var renewableSweep = []string{"threads", "gpu", "require-gpu", "checkpoint-every", "data", "test", "valid", "seeds", "random", "refit", "config", "resume", "out"}
 
 // renewableTrial are the options in which a run of a sweep may differ from its trial: where its data and machine are, and what comes after its training.
-var renewableTrial = []string{"threads", "gpu", "require-gpu", "checkpoint-every", "data", "valid", "refit", "out", "config", "resume"}
+var renewableTrial = []string{"threads", "gpu", "require-gpu", "checkpoint-every", "data", "test", "valid", "refit", "out", "config", "resume"}
 
 // sweep trains every trial under every seed that has no result yet, one after another, and sums them up. What there is when it ends is printed, however
 // it ends.

@@ -55,6 +55,8 @@ type Options struct {
 	Columns Columns
 	// MinRating drops interactions that are rated lower. 0 drops those whose rating or weight is not positive.
 	MinRating float64
+	// Test is a file of interactions that are tested, instead of the folder's. A single file beside it is all train.
+	Test string
 	// Valid is a file of interactions that leave train and enter validation. Empty: the folder's valid.txt, or else its only one of val.txt,
 	// validation.txt and dev.txt, if there is one.
 	Valid string

@@ -151,8 +151,11 @@ func roleOf(name string) string {
 	return ""
 }
 
-// explicit takes the validation set from where the options say.
+// explicit takes test and validation from where the options say.
 func (at *location) explicit(o Options) error {
+	if o.Test != "" {
+		at.test, at.single = fileAt(o.Test), false
+	}
 	switch {
 	case o.Valid != "" && o.method(at.single) != SplitGiven:
 		return fmt.Errorf("-valid %s takes interactions out of a given train part, and the single file %s is split at random: with -split given all of it is train",

@@ -80,6 +80,8 @@ func (o Options) CheckSplit() error {
 		return fmt.Errorf("-split-ratio %s says nothing about -split %s: it is of random and temporal", o.Ratio, o.Split)
 	case o.By == ByUser && o.Split == SplitGiven:
 		return errors.New("-split-by user says nothing about -split given: it is of random and temporal")
+	case o.Test != "" && o.Split != "" && o.Split != SplitAuto && o.Split != SplitGiven:
+		return fmt.Errorf("-test %s is of a given split: -split %s makes its own test part; leave one of them out", o.Test, o.Split)
 	case o.Valid != "" && o.Split != "" && o.Split != SplitAuto && o.Split != SplitGiven:
 		return fmt.Errorf("-valid %s is of a given split: -split %s makes its own validation part; leave one of them out", o.Valid, o.Split)
 	}

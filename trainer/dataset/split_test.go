@@ -387,3 +387,23 @@ func BenchmarkSplit(b *testing.B) {
 		})
 	}
 }
+
+// A test file takes the place of a folder's, and makes all of a single file train; its users and items join the catalogue.
+func TestTestFile(t *testing.T) {
+	dir := folder(t, map[string]string{"train.txt": "1 5 6\n2 5 6 7\n", "test.txt": "1 7\n", "all.csv": "user,item\n1,5\n1,6\n2,5\n", "held.csv": "user,item\n2,8\n9,5\n"})
+	held := filepath.Join(dir, "held.csv")
+	for path, want := range map[string]string{dir: "1:5,6 2:5,6,7 | 2:8 9:5", filepath.Join(dir, "all.csv"): "1:5,6 2:5 | 2:8 9:5"} {
+		d := load(t, Options{Path: path, Test: held, ValidRatio: -1})
+		if got := d.text(d.Train) + " | " + d.text(d.Test); got != want || d.Parts.Split != SplitGiven {
+			t.Errorf("%s: %q, want %q\n%s", path, got, want, d)
+		}
+	}
+	for want, o := range map[string]Options{
+		"leave one of them out": {Path: dir, Test: held, Split: SplitRandom},
+		"nowhere":               {Path: dir, Test: filepath.Join(dir, "nowhere")},
+	} {
+		if _, err := Load(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: error %v, want one with %q", o, err, want)
+		}
+	}
+}
