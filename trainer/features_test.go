@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"nearfar/engine"
-	"nearfar/engine/cpu"
-	kernelset "nearfar/kernels/cpu"
 	"nearfar/models"
 	"nearfar/trainer/dataset"
 	"nearfar/trainer/runfolder"
@@ -180,17 +178,8 @@ func TestWarmStartWithFeatures(t *testing.T) {
 			t.Fatal(err)
 		}
 		j := newJob(t, model, "", "-data", after, "-select", "last", "-init-from", path, "-init-new", "mean")
-		data, err := j.load(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		device := cpu.New(1, kernelset.Best())
-		defer device.Close()
-		r := &run{Job: j, data: data}
-		defer r.close()
-		if err := r.build(t.Context(), device); err != nil {
-			t.Fatal(err)
-		}
+		r := begun(t, j)
+		data := r.data
 		fresh := map[string][]float32{}
 		for _, name := range names {
 			if fresh[name], _, err = r.store.Read32(name); err != nil {

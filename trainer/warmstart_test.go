@@ -55,22 +55,32 @@ func upTo(n int) (numbers []int) {
 	return numbers
 }
 
+// begun is a job's run before its first step and before a warm start, on one thread; it is closed with the test.
+func begun(t *testing.T, j Job) *run {
+	t.Helper()
+	data, err := j.load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	device := cpu.New(1, kernelset.Best())
+	r := &run{Job: j, data: data}
+	t.Cleanup(func() {
+		r.close()
+		device.Close()
+	})
+	if err := r.build(t.Context(), device); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // start builds a job up to its first step and gives its parameter table with what the log said.
 func start(t *testing.T, j Job) (table []float32, dim int, data *dataset.Dataset, said string, err error) {
 	t.Helper()
 	core, logs := observer.New(zap.InfoLevel)
 	j.Log = zap.New(core)
-	data, loadErr := j.load(t.Context())
-	if loadErr != nil {
-		t.Fatal(loadErr)
-	}
-	device := cpu.New(1, kernelset.Best())
-	defer device.Close()
-	r := &run{Job: j, data: data}
-	defer r.close()
-	if err := r.build(t.Context(), device); err != nil {
-		t.Fatal(err)
-	}
+	r := begun(t, j)
+	data = r.data
 	if err := r.warmStart(); err != nil {
 		return nil, 0, data, "", err
 	}
@@ -293,17 +303,7 @@ func TestWarmStartWithAttributes(t *testing.T) {
 	j := newJob(t, "lightgcn", "", "-data", folder(21), "-attributes", "-select", "last", "-seed", "9", "-init-from", path)
 	core, logs := observer.New(zap.InfoLevel)
 	j.Log = zap.New(core)
-	data, err := j.load(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	device := cpu.New(1, kernelset.Best())
-	defer device.Close()
-	r := &run{Job: j, data: data}
-	defer r.close()
-	if err := r.build(t.Context(), device); err != nil {
-		t.Fatal(err)
-	}
+	r := begun(t, j)
 	fresh, _, err := r.store.Read32("attributes")
 	if err != nil {
 		t.Fatal(err)
@@ -317,7 +317,7 @@ func TestWarmStartWithAttributes(t *testing.T) {
 	}
 	row := func(table []float32, i int) []float32 { return table[i*d.Cols():][:d.Cols()] }
 	was, known := engine.View[float32](f.states["attributes"].Data), 0
-	for i, name := range attributeNames(data.UserFields) {
+	for i, name := range attributeNames(r.data.UserFields) {
 		want := row(fresh, i)
 		if from, ok := f.rows[runfolder.UserAttributes][name]; ok {
 			known++

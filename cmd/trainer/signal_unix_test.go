@@ -37,17 +37,7 @@ func TestSignalsSaveTheRun(t *testing.T) {
 				!strings.HasSuffix(output.String(), "go on with -resume "+path+"\n") {
 				t.Errorf("exit status %d:\n%s", child.ProcessState.ExitCode(), output)
 			}
-			folder, err := runfolder.Open(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var at struct{ Step uint64 }
-			if _, err := folder.ReadCheckpoint(runfolder.LastCheckpoint, &at); err != nil || at.Step == 0 {
-				t.Errorf("the checkpoint is of step %d (%v)", at.Step, err)
-			}
-			if folder.Has(runfolder.Result) {
-				t.Error("there is a result")
-			}
+			checkSaved(t, path)
 		})
 	}
 }
@@ -94,6 +84,12 @@ func TestUnreadOutputDoesNotEndTheRun(t *testing.T) {
 	if child.Wait(); child.ProcessState.ExitCode() != interrupted {
 		t.Errorf("it ends with %v", child.ProcessState)
 	}
+	checkSaved(t, path)
+}
+
+// checkSaved finds a checkpoint of some step in a run, and no result.
+func checkSaved(t *testing.T, path string) {
+	t.Helper()
 	folder, err := runfolder.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +97,9 @@ func TestUnreadOutputDoesNotEndTheRun(t *testing.T) {
 	var at struct{ Step uint64 }
 	if _, err := folder.ReadCheckpoint(runfolder.LastCheckpoint, &at); err != nil || at.Step == 0 {
 		t.Errorf("the checkpoint is of step %d (%v)", at.Step, err)
+	}
+	if folder.Has(runfolder.Result) {
+		t.Error("there is a result")
 	}
 }
 
