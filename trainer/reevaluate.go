@@ -10,12 +10,17 @@ import (
 	"nearfar/trainer/evaluate"
 )
 
+// Targets are the interactions of a split of the data, "test" or "valid".
+func Targets(data *dataset.Dataset, split string) *dataset.Interactions {
+	if split == "valid" {
+		return data.Valid
+	}
+	return data.Test
+}
+
 // Evaluate ranks a split of the data, "test" or "valid", by a scorer of its users and items, under the options' protocol.
 func Evaluate(ctx context.Context, s evaluate.Scorer, data *dataset.Dataset, split string, o Options) (*evaluate.Report, error) {
-	targets := data.Test
-	if split == "valid" {
-		targets = data.Valid
-	}
+	targets := Targets(data, split)
 	switch {
 	case targets.Len() > 0:
 	case split == "valid" && o.TrainOn == trainOnBoth:

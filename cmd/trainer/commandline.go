@@ -189,8 +189,8 @@ func (c *commandLine) ofOthers(err error) error {
 	return fmt.Errorf("%w (%s is an option of %s, and not of %s)", err, unknown.Name, strings.Join(have, ", "), c.spec.Name)
 }
 
-// checkEmpty refuses empty values that name what a run is made of: a variable of the shell that is not set would turn it into another one. Of what a
-// configuration may have an empty value takes that back.
+// checkEmpty refuses empty values of options that say what a run is made of: a variable of the shell that is not set would make another run of it. Where
+// there is a configuration, some of them may be empty to take back what stands in it.
 func checkEmpty(args []string) error {
 	always := []string{"model", "config", "resume", "out", "grid", "seeds"}
 	unlessConfigured := []string{"data", "test", "valid", "init-from"}

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"nearfar/trainer"
-	"nearfar/trainer/dataset"
 	"nearfar/trainer/evaluate"
 )
 
@@ -61,20 +60,14 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return err
 	}
 	defer ranker.close()
-	targets := func(d *dataset.Dataset) *dataset.Interactions {
-		if o.Split == "valid" {
-			return d.Valid
-		}
-		return d.Test
-	}
 	var scorer evaluate.Scorer = ranker.scorer
 	match := trainer.MatchIDs(data, of.userID, of.itemID)
 	if !match.Identical(of.userID, of.itemID) {
 		scorer = match.Scorer(ranker.scorer)
 		fmt.Fprintf(stdout, "the run does not know %d users of %d, who are left out, and %d items of %d, which come behind all others; %d of its items are not in the data\n",
 			match.UnknownUsers, data.Users(), match.UnknownItems, data.Items(), match.UnrankedItems)
-		before := targets(data)
-		if data = match.Known(data); before.Len() > 0 && targets(data).Len() == 0 {
+		before := trainer.Targets(data, o.Split)
+		if data = match.Known(data); before.Len() > 0 && trainer.Targets(data, o.Split).Len() == 0 {
 			return fmt.Errorf("none of the %d users with %s interactions is known to the run: ids are compared as they are written", before.ActiveUsers(), o.Split)
 		}
 	}

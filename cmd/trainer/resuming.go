@@ -29,21 +29,14 @@ func (c *commandLine) checkRenewed(embedded bool) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	if lr := c.set.Lookup("lr"); lr != nil && lr.Origin() == option.FromCommandLine {
-		was, err := peekYAML(file, "lr")
-		if err != nil {
-			return err
-		}
-		before, err := lr.Canonical(was["lr"])
-		c.rateIsNew = err != nil || before != lr.Value()
-	}
 	if changed != nil {
 		return misused("-%s %s: what is in %s was made with %q and keeps it; only these may be given anew: %s", changed.Name, changed.Value(), c.Resume, was, strings.Join(may, ", "))
 	}
 	return nil
 }
 
-// changedSince is the first option whose value is not what a file has, those that may differ left out, with the file's value; nil where there is none.
+// changedSince is the first option whose value is not what a file has, those that may differ left out, with the file's value; nil where there is
+// none. It notes whether the learning rate does.
 func (c *commandLine) changedSince(file string, embedded bool, may []string) (changed *option.Option, was string, err error) {
 	made, err := bind(c.spec, embedded)
 	if err != nil {
@@ -52,6 +45,7 @@ func (c *commandLine) changedSince(file string, embedded bool, may []string) (ch
 	if err := made.set.LoadYAML(file); err != nil {
 		return nil, "", err
 	}
+	c.rateIsNew = made.LR != c.LR
 	for _, o := range c.set.Options() {
 		was := made.set.Lookup(o.Name).Value()
 		if was == o.Value() || slices.Contains(may, o.Name) && (o.Name != "random" || c.Random > 0 && made.Random > 0) {

@@ -103,16 +103,14 @@ func checkSaved(t *testing.T, path string) {
 	}
 }
 
-// `trainer recommend RUN -all | head` ends without a word.
-func TestUnreadListsEndRecommend(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts processes")
-	}
+// listing is a process that writes more lists than a pipe holds, and what it says beside them: on the embedded data 6 blocks of users, 250 kB each.
+func listing(t *testing.T) (child *exec.Cmd, out io.ReadCloser, said *bytes.Buffer) {
+	t.Helper()
 	run := filepath.Join(t.TempDir(), "run")
 	mustRun(t, "-model", "popularity", "-out", run)
-	child, _ := process("recommend", run, "-all", "-k", "50")
-	var said bytes.Buffer
-	child.Stderr, child.Stdout = &said, nil
+	child, _ = process("recommend", run, "-all", "-k", "50")
+	said = new(bytes.Buffer)
+	child.Stderr, child.Stdout = said, nil
 	out, err := child.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -120,12 +118,21 @@ func TestUnreadListsEndRecommend(t *testing.T) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
+	return child, out, said
+}
+
+// `trainer recommend RUN -all | head` ends without a word.
+func TestUnreadListsEndRecommend(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	child, out, said := listing(t)
 	if _, err := out.Read(make([]byte, 100)); err != nil {
 		t.Fatal(err)
 	}
 	out.Close()
 	if child.Wait(); child.ProcessState.ExitCode() != unread || said.Len() > 0 {
-		t.Errorf("exit status %d: %s", child.ProcessState.ExitCode(), &said)
+		t.Errorf("exit status %d: %s", child.ProcessState.ExitCode(), said)
 	}
 }
 
@@ -135,18 +142,7 @@ func TestSignalEndsRecommend(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
-	run := filepath.Join(t.TempDir(), "run")
-	mustRun(t, "-model", "popularity", "-out", run) // on the embedded data: 6 blocks of users, 250 kB each
-	child, _ := process("recommend", run, "-all", "-k", "50")
-	var said bytes.Buffer
-	child.Stderr, child.Stdout = &said, nil
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
+	child, out, said := listing(t)
 	lines := bufio.NewReaderSize(out, 4096)
 	if _, err := lines.ReadString('\n'); err != nil {
 		t.Fatal(err)
@@ -160,6 +156,6 @@ func TestSignalEndsRecommend(t *testing.T) {
 		}
 	}
 	if child.Wait(); child.ProcessState.ExitCode() != 130 || !strings.HasPrefix(said.String(), "trainer: interrupted") {
-		t.Errorf("exit status %d: %s", child.ProcessState.ExitCode(), &said)
+		t.Errorf("exit status %d: %s", child.ProcessState.ExitCode(), said)
 	}
 }
