@@ -38,6 +38,8 @@ func Cost(k kernels.Kernel, out, in []kernels.Desc) (flops, bytes int64) {
 		return 2 * pairs(in[0], in[1]), bytes
 	case kernels.LogSumExpGrad, kernels.LogSumExpWithGrad: // the logits, dX and dY
 		return 6 * pairs(in[0], in[1]), bytes
+	case kernels.SignedNoise:
+		return 5 * n, bytes
 	case kernels.Adam:
 		return 12 * n, bytes
 	case kernels.RowAdam: // the batch's rows of three tables, read and written

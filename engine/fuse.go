@@ -239,6 +239,74 @@ func dropUnread(m *kernels.Map, in []*value) []*value {
 	return in
 }
 
+// fuseNoise makes one kernel of noise of a fixed length in the orthants of a table's rows:
+//
+//	x + c · sign(x) ⊙ NormaliseRows(Random(..))  ->  SignedNoise(x, ..)
+//
+// The random numbers, the rows of unit length and the sum take nine passes over the table's memory, the one kernel two. Bits are the same.
+func (c *code) fuseNoise() {
+	uses := c.uses()
+	for _, n := range slices.Clone(c.insts) {
+		if !isMap(n, kernels.Add) {
+			continue
+		}
+		for side, x := range n.in {
+			if one := c.noiseOn(x, n.in[1-side], n.from, uses); one != nil {
+				c.replace(n.out[0], one.out[0])
+			}
+		}
+	}
+	c.sort()
+}
+
+// noiseOn is x + v where v is noise that nothing else reads, nor what makes it; else nil. The sign of x may have other readers: two views of one table.
+func (c *code) noiseOn(x, v *value, from string, uses map[*value]int) *inst {
+	operands := func(v *value, op kernels.MapOp) []*value {
+		if uses[v] == 1 && isMap(v.def, op) {
+			return v.def.in
+		}
+		return nil
+	}
+	scaled := operands(v, kernels.Scale)
+	if scaled == nil {
+		return nil
+	}
+	for i, sign := range operands(scaled[0], kernels.Mul) {
+		unit := scaled[0].def.in[1-i]
+		if !isMap(sign.def, kernels.Sign) || sign.def.in[0] != x || unit.def == nil || uses[unit] != 1 {
+			continue
+		}
+		normalise, ok := unit.def.k.(kernels.NormaliseRows)
+		if !ok || unit.out != 0 || uses[unit.def.out[1]] > 0 {
+			continue
+		}
+		drawn := unit.def.in[0].def
+		if drawn == nil || uses[drawn.out[0]] != 1 {
+			continue
+		}
+		r, ok := drawn.k.(kernels.Random)
+		noise := kernels.SignedNoise{Scale: v.def.k.(kernels.Map).Code[0].Imm, Eps: normalise.Eps, Stream: r.Stream, Rows: r.Rows}
+		if !ok || x.desc.Rank != 2 || noise.Noise(x.desc) != r {
+			continue
+		}
+		from := drawn.from + " " + unit.def.from + " " + sign.def.from + " " + scaled[0].def.from + " " + v.def.from + " " + from
+		if one := c.emit(noise, from, append([]*value{x}, drawn.in...)...); c.runs(one) {
+			return one
+		}
+	}
+	return nil
+}
+
+// isMap tells whether n is a Map of one operation on operands of the output's shape.
+func isMap(n *inst, op kernels.MapOp) bool {
+	if n == nil {
+		return false
+	}
+	m, ok := n.k.(kernels.Map)
+	return ok && m.Len() == 1 && m.Code[0].Op == op && len(n.in) == op.Arity() &&
+		!slices.ContainsFunc(n.in, func(v *value) bool { return v.desc != n.out[0].desc })
+}
+
 // fuseLogSumExp joins a LogSumExp and its gradient into the one-pass kernel, where the incoming gradient does not depend on the
 // log-sum-exp (else there is no one pass) and the device has it.
 func (c *code) fuseLogSumExp() {

@@ -117,7 +117,7 @@ func mayOverwrite(k kernels.Kernel, in int) bool {
 		return true
 	case kernels.ScatterAdd:
 		return k.Onto && in == 0
-	case kernels.Put:
+	case kernels.Put, kernels.SignedNoise:
 		return in == 0
 	}
 	return false

@@ -16,6 +16,7 @@ const (
 	WithoutRowPruning
 	WithoutZeroRows     // marked
 	WithoutRowGradients // Adam of a table's gradient by rows
+	WithoutNoise        // as one kernel
 	WithoutMapFusion
 	WithoutOnePass // LogSumExp and its gradient apart
 	WithoutReuse   // every temporary in memory of its own
@@ -43,6 +44,9 @@ func makePlan(c *code, ports []inputPort, options []PlanOption) *Plan {
 	c.halveWhole()
 	if on(WithoutRowGradients) {
 		c.useRowGradients()
+	}
+	if on(WithoutNoise) {
+		c.fuseNoise()
 	}
 	if on(WithoutMapFusion) {
 		c.fuseMaps()

@@ -15,6 +15,7 @@ var rewrites = map[string]engine.PlanOption{
 	"factoring":  engine.WithoutFactoring,
 	"folding":    engine.WithoutFolding,
 	"map fusion": engine.WithoutMapFusion,
+	"noise":      engine.WithoutNoise,
 	"one pass":   engine.WithoutOnePass,
 	"pruning":    engine.WithoutRowPruning,
 	"zero rows":  engine.WithoutZeroRows,
@@ -237,6 +238,73 @@ func TestMapsOfSeveralReaders(t *testing.T) {
 			}
 			if maps-copies != c.maps {
 				t.Errorf("%d Maps, want %d", maps-copies, c.maps)
+			}
+		})
+	}
+}
+
+// Noise is one kernel where nothing reads what lies between, and the same to the bit.
+func TestNoiseIsOneKernel(t *testing.T) {
+	rounding := map[string]float64{"paranoid": 1e-6} // the reference rounds once, not at each step
+	for _, c := range []struct {
+		name string
+		make func(x, u *op.Node) []*op.Node
+		want int
+	}{
+		{"on a table", func(x, u *op.Node) []*op.Node {
+			return []*op.Node{op.Add(x, op.Scale(op.Mul(op.Sign(x), op.NormaliseRows(u)), .1))}
+		}, 1},
+		{"in another order", func(x, u *op.Node) []*op.Node {
+			return []*op.Node{op.Add(op.Scale(op.Mul(op.NormaliseRows(u), op.Sign(x)), -2), x)}
+		}, 1},
+		{"its sign elsewhere", func(x, u *op.Node) []*op.Node {
+			return []*op.Node{op.Add(x, op.Scale(op.Mul(op.Sign(x), op.NormaliseRows(u)), .1)), op.Sign(x)}
+		}, 1},
+		{"read before it is added", func(x, u *op.Node) []*op.Node {
+			noise := op.Scale(op.Mul(op.Sign(x), op.NormaliseRows(u)), .1)
+			return []*op.Node{op.Add(x, noise), noise}
+		}, 0},
+		{"read before it is scaled", func(x, u *op.Node) []*op.Node {
+			noise := op.Mul(op.Sign(x), op.NormaliseRows(u))
+			return []*op.Node{op.Add(x, op.Scale(noise, .1)), noise}
+		}, 0},
+		{"of unit rows with readers", func(x, u *op.Node) []*op.Node {
+			unit := op.NormaliseRows(u)
+			return []*op.Node{op.Add(x, op.Scale(op.Mul(op.Sign(x), unit), .1)), unit}
+		}, 0},
+		{"of numbers with readers", func(x, u *op.Node) []*op.Node {
+			return []*op.Node{op.Add(x, op.Scale(op.Mul(op.Sign(x), op.NormaliseRows(u)), .1)), u}
+		}, 0},
+		{"in another's orthants", func(x, u *op.Node) []*op.Node {
+			return []*op.Node{op.Add(x, op.Scale(op.Mul(op.Sign(op.Neg(x)), op.NormaliseRows(u)), .1))}
+		}, 0},
+		{"not drawn", func(x, _ *op.Node) []*op.Node {
+			return []*op.Node{op.Add(x, op.Scale(op.Mul(op.Sign(x), op.NormaliseRows(op.Tanh(x))), .1))}
+		}, 0},
+		{"taken away", func(x, u *op.Node) []*op.Node {
+			return []*op.Node{op.Sub(x, op.Scale(op.Mul(op.Sign(x), op.NormaliseRows(u)), .1))}
+		}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, d := range devices {
+				for _, drawn := range []kernels.Distribution{kernels.Uniform, kernels.Normal} {
+					m := func(b *engine.Builder) (s engine.Step) {
+						x := b.State("x", engine.Gaussian(1), users, width)
+						for i, n := range c.make(x, b.Random("noise", drawn, 0, users, width)) {
+							s.Outputs = append(s.Outputs, engine.Named{Name: string(rune('a' + i)), Value: n})
+						}
+						return s
+					}
+					r, plain := start(t, d.make(), kernels.Float32, m).steps(0, 2), start(t, d.make(), kernels.Float32, m, engine.WithoutNoise).steps(0, 2)
+					close(t, d.name, r.output("a"), plain.output("a"), rounding[d.name])
+					want := c.want
+					if drawn != kernels.Uniform {
+						want = 0
+					}
+					if got := r.count("SignedNoise"); got != want || plain.count("SignedNoise") != 0 {
+						t.Errorf("%s, %v: %d kernels, want %d; %d without the rewrite", d.name, drawn, got, want, plain.count("SignedNoise"))
+					}
+				}
 			}
 		})
 	}

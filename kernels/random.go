@@ -1,6 +1,10 @@
 package kernels
 
-import "nearfar/kernels/philox"
+import (
+	"math"
+
+	"nearfar/kernels/philox"
+)
 
 // Distribution of random numbers.
 type Distribution uint8
@@ -73,4 +77,43 @@ func (r Random) At(s philox.Stream, t uint64, row, col uint32) float64 {
 		return indicator(u < r.P)
 	}
 	return u
+}
+
+// SignedNoise moves each row of a table by a random vector of a fixed length, within the row's own orthant:
+//
+//	y_i = x_i + Scale · sign(x_i) ⊙ u_i / max(|u_i|, Eps),  u = Random{Uniform, Stream, Rows}
+//
+// Inputs: X [N, d], the clock, int32 [4]; with Rows also id [N], as Random has it: a row of id -1 is not moved, if Eps > 0. Output Y [N, d]. A zero of X
+// stays, as the sign of 0 is 0. (SimGCL, Yu et al., SIGIR 2022, eq. 4)
+type SignedNoise struct {
+	Scale, Eps float64
+	Stream     uint64
+	Rows       bool
+}
+
+func (n SignedNoise) Name() string { return "SignedNoise" }
+
+func (n SignedNoise) Infer(in []Desc) ([]Desc, error) {
+	if len(in) > 1 && in[0].Rank == 2 && floats(in[0]) {
+		if _, err := n.Noise(in[0]).Infer(in[1:]); err == nil {
+			return in[:1:1], nil
+		}
+	}
+	return nil, wrong(n, "X [N d], the clock, int32[4], with Rows id [N]", in)
+}
+
+// Noise draws u, of X's shape.
+func (n SignedNoise) Noise(x Desc) Random {
+	return Random{Distribution: Uniform, Stream: n.Stream, Shape: x, Rows: n.Rows}
+}
+
+func (n SignedNoise) Ref(out, in []Tensor64) {
+	u := NewTensor64(in[0].Desc)
+	n.Noise(u.Desc).Ref([]Tensor64{u}, in[1:])
+	for i := range u.Desc.Rows() {
+		length := max(math.Sqrt(dot(u.row(i), u.row(i))), n.Eps)
+		for k, x := range in[0].row(i) {
+			out[0].row(i)[k] = x + n.Scale*Sign.Apply(x, 0, 0, 0)*u.row(i)[k]/length
+		}
+	}
 }

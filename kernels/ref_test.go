@@ -86,6 +86,7 @@ func TestRefByHand(t *testing.T) {
 		{kernels.Put{}, []kernels.Tensor64{numbers(sums{1, 2, 3}), numbers(sums{7, 8}), index(2, -1)}, []sums{{1, 2, 7}}},
 		{kernels.RowDot{}, []kernels.Tensor64{x32, x32}, []sums{{5, 25, 61}}},
 		{kernels.NormaliseRows{Eps: 1e-12}, []kernels.Tensor64{numbers(sums{3, 4, 0, 0}, 2, 2)}, []sums{{.6, .8, 0, 0}, {.2, 1e12}}},
+		{kernels.SignedNoise{Scale: 2, Eps: 1e-12, Rows: true}, []kernels.Tensor64{numbers(sums{3, 0, -4, 5}, 4, 1), index(1, 0, 0, 0), index(7, 8, 9, -1)}, []sums{{5, 0, -6, 5}}},
 		{kernels.LogSumExp{Similarity: kernels.Similarity{Scale: 2}}, []kernels.Tensor64{numbers(sums{1, 0}, 1, 2), numbers(sums{1, 0, 1, 5}, 2, 2)}, []sums{{2 + ln2}}},
 		{kernels.LogSumExp{Similarity: kernels.Similarity{Scale: 1, Biased: true, Weighted: true, Excludes: true}}, []kernels.Tensor64{numbers(sums{0, 0, 0}, 3, 1),
 			numbers(sums{1, 1, 1}, 3, 1), numbers(sums{3, -inf, 1}), numbers(sums{1, 0, .5}), index(0, 2, 2, -1), index(0, 0, 2, -1)}, []sums{{1, 0, -inf}}},

@@ -76,10 +76,10 @@ func TestRowsPerStep(t *testing.T) {
 					if k.ZeroRows {
 						got.zeroRows++
 					}
-				case kernels.Random:
+				case kernels.SignedNoise:
 					*pick(all, &got.noise, &got.noiseOfRows)++
 					if k.Rows == all {
-						t.Errorf("%s: random numbers of all nodes by a list", c.name)
+						t.Errorf("%s: noise of all nodes by a list", c.name)
 					}
 				}
 			}

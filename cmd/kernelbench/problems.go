@@ -140,7 +140,7 @@ func problems(w *workload, n dimensions) []problem {
 		}},
 		onTable("RowDot", kernels.RowDot{}, 2, 0, 1),
 		onTable("Map add", kernels.Binary(kernels.Add), 2, 0, 1),
-		onTable("Map noise", noise, 2, 0, 1),
+		onTable("Map of four", signedSum, 2, 0, 1),
 		onTable("Map softplus", kernels.Unary(kernels.Softplus), 1, 0),
 		onTable("Reduce sum", kernels.Reduce{Axes: kernels.AllAxes}, 1),
 		onTable("Reduce sum of squares", kernels.Reduce{Op: kernels.SumSquares, Axes: kernels.AllAxes}, 1),
@@ -164,6 +164,8 @@ func problems(w *workload, n dimensions) []problem {
 		list = append(list, problem{name: r.name, size: graphSize, k: kernels.Random{Distribution: r.of, P: .9, Stream: philox.Name("bench"), Shape: table},
 			in: func(draws) []tensor { return []tensor{indices([]int32{1, 0, 7, 0})} }})
 	}
+	list = append(list, problem{name: "SignedNoise", size: graphSize, k: kernels.SignedNoise{Scale: .1, Eps: 1e-12, Stream: philox.Name("bench")}, inPlace: 1,
+		in: func(r draws) []tensor { return []tensor{r.normal(nodes, d), indices([]int32{1, 0, 7, 0})} }})
 	scores := fmt.Sprintf("%s B=%d d=%d", w.name, scoreRows, d)
 	items := w.graph.Items
 	list = append(list,
@@ -176,8 +178,8 @@ func problems(w *workload, n dimensions) []problem {
 	return append(list, contrasts(n)...)
 }
 
-// noise is SimGCL's: x + 0.1 sign(x) u.
-var noise = kernels.MapOf(kernels.MapInstr{Op: kernels.Sign, A: 0}, kernels.MapInstr{Op: kernels.Mul, A: -1, B: 1},
+// signedSum is x + 0.1 sign(x) u.
+var signedSum = kernels.MapOf(kernels.MapInstr{Op: kernels.Sign, A: 0}, kernels.MapInstr{Op: kernels.Mul, A: -1, B: 1},
 	kernels.MapInstr{Op: kernels.Scale, A: -2, Imm: .1}, kernels.MapInstr{Op: kernels.Add, A: 0, B: -3})
 
 // scoreRows is how many users the trainer ranks at once.

@@ -230,7 +230,7 @@ func checkEqual(t *testing.T, what string, got, want values, tolerance float64) 
 	}
 }
 
-var withoutRewrites = []engine.PlanOption{engine.WithoutFactoring, engine.WithoutFolding, engine.WithoutRowPruning, engine.WithoutZeroRows, engine.WithoutMapFusion, engine.WithoutOnePass, engine.WithoutReuse, engine.WithoutInPlace}
+var withoutRewrites = []engine.PlanOption{engine.WithoutFactoring, engine.WithoutFolding, engine.WithoutRowPruning, engine.WithoutZeroRows, engine.WithoutNoise, engine.WithoutMapFusion, engine.WithoutOnePass, engine.WithoutReuse, engine.WithoutInPlace}
 
 func TestMiddles(t *testing.T) {
 	for _, mid := range middles() {

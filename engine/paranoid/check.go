@@ -158,7 +158,7 @@ func overwrites(k kernels.Kernel, out, in int) bool {
 	switch k := k.(type) {
 	case kernels.Map:
 		return true
-	case kernels.Put:
+	case kernels.Put, kernels.SignedNoise:
 		return in == 0
 	case kernels.ScatterAdd:
 		return k.Onto && in == 0

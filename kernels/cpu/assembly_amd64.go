@@ -188,6 +188,16 @@ func normaliseRowsAVX2(y *float32, inv *float32, x *float32, n int, d int, eps f
 //go:noescape
 func normaliseRowsGradAVX2(dx *float32, y *float32, inv *float32, grad *float32, n int, d int)
 
+// inverseNormsAVX2 sets inv[i] to 1/max(|x[i]|, eps) as a sum, for n > 0 rows of d elements.
+//
+//go:noescape
+func inverseNormsAVX2(inv *[2]float32, x *float32, n int, d int, eps float64)
+
+// signedNoiseAVX2 sets y[i] to x[i] + scale·sign(x[i])⊙u[i]·inv[i], as inverseNormsAVX2 gives it, for n > 0 rows of d elements. y may be x.
+//
+//go:noescape
+func signedNoiseAVX2(y *float32, x *float32, u *float32, inv *[2]float32, n int, d int, scale float32)
+
 // sumAVX2 is Σ x over n elements, in float64.
 //
 //go:noescape

@@ -4403,12 +4403,12 @@ dotDone:
 	VMAXSD       X3, X0, X3
 	VDIVSD       X3, X1, X3
 	VCVTSD2SS    X3, X3, X4
-	VMOVSS       X4, (CX)
 	VBROADCASTSS X4, Y5
 	VCVTSS2SD    X4, X4, X4
 	VSUBSD       X4, X3, X3
 	VCVTSD2SS    X3, X3, X3
 	VBROADCASTSS X3, Y3
+	VMOVSS       X5, (CX)
 	XORQ         SI, SI
 	TESTQ        R8, R8
 	JE           scaleLast
@@ -4529,6 +4529,154 @@ projectDone:
 	ADDQ R8, CX
 	ADDQ R8, BX
 	ADDQ $0x04, DX
+	DECQ SI
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func inverseNormsAVX2(inv *[2]float32, x *float32, n int, d int, eps float64)
+// Requires: AVX, AVX2, FMA3, SSE2
+TEXT ·inverseNormsAVX2(SB), NOSPLIT, $0-40
+	MOVQ    inv+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	MOVQ    d+24(FP), BX
+	MOVSD   eps+32(FP), X0
+	MOVQ    $0x3ff0000000000000, SI
+	VMOVQ   SI, X1
+	MOVQ    BX, SI
+	SHLQ    $0x02, SI
+	MOVQ    BX, R8
+	ANDQ    $0x07, R8
+	SUBQ    R8, BX
+	MOVQ    BX, DI
+	SHLQ    $0x02, DI
+	LEAQ    masks<>+0(SB), R9
+	MOVQ    $0x00000008, BX
+	SUBQ    R8, BX
+	VMOVUPS (R9)(BX*4), Y2
+
+row:
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	XORQ   BX, BX
+	TESTQ  DI, DI
+	JE     dotLast
+
+dotLoop:
+	VCVTPS2PD   (CX)(BX*1), Y5
+	VCVTPS2PD   16(CX)(BX*1), Y6
+	VFMADD231PD Y5, Y5, Y3
+	VFMADD231PD Y6, Y6, Y4
+	ADDQ        $0x20, BX
+	CMPQ        BX, DI
+	JL          dotLoop
+
+dotLast:
+	TESTQ        R8, R8
+	JE           dotDone
+	VMASKMOVPS   (CX)(BX*1), Y2, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X6, Y6
+	VFMADD231PD  Y5, Y5, Y3
+	VFMADD231PD  Y6, Y6, Y4
+
+dotDone:
+	VADDPD       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPD       X4, X3, X3
+	VPERMILPD    $0x01, X3, X4
+	VADDSD       X4, X3, X3
+	VSQRTSD      X3, X3, X3
+	VMAXSD       X3, X0, X3
+	VDIVSD       X3, X1, X3
+	VCVTSD2SS    X3, X3, X4
+	VBROADCASTSS X4, Y5
+	VCVTSS2SD    X4, X4, X4
+	VSUBSD       X4, X3, X3
+	VCVTSD2SS    X3, X3, X3
+	VBROADCASTSS X3, Y3
+	VMOVSS       X5, (AX)
+	VMOVSS       X3, 4(AX)
+	ADDQ         SI, CX
+	ADDQ         $0x08, AX
+	DECQ         DX
+	JNE          row
+	VZEROUPPER
+	RET
+
+// func signedNoiseAVX2(y *float32, x *float32, u *float32, inv *[2]float32, n int, d int, scale float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·signedNoiseAVX2(SB), NOSPLIT, $0-52
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         u+16(FP), DX
+	MOVQ         inv+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         d+40(FP), DI
+	VBROADCASTSS scale+48(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	MOVQ         $0x0000000080000000, R8
+	VMOVQ        R8, X2
+	VBROADCASTSS X2, Y2
+	MOVQ         DI, R8
+	SHLQ         $0x02, R8
+	MOVQ         DI, R10
+	ANDQ         $0x07, R10
+	SUBQ         R10, DI
+	MOVQ         DI, R9
+	SHLQ         $0x02, R9
+	LEAQ         masks<>+0(SB), R11
+	MOVQ         $0x00000008, DI
+	SUBQ         R10, DI
+	VMOVUPS      (R11)(DI*4), Y3
+
+row:
+	VBROADCASTSS (BX), Y4
+	VBROADCASTSS 4(BX), Y5
+	XORQ         DI, DI
+	TESTQ        R9, R9
+	JE           moveLast
+
+moveLoop:
+	PREFETCHT0  4096(CX)(DI*1)
+	VMOVUPS     (CX)(DI*1), Y6
+	VMOVUPS     (DX)(DI*1), Y7
+	VMULPS      Y5, Y7, Y8
+	VFMADD231PS Y4, Y7, Y8
+	VMULPS      Y0, Y8, Y8
+	VCMPPS      $0x0c, Y1, Y6, Y7
+	VANDPS      Y7, Y8, Y8
+	VANDPS      Y2, Y6, Y7
+	VXORPS      Y7, Y8, Y8
+	VADDPS      Y6, Y8, Y8
+	VMOVUPS     Y8, (AX)(DI*1)
+	ADDQ        $0x20, DI
+	CMPQ        DI, R9
+	JL          moveLoop
+
+moveLast:
+	TESTQ       R10, R10
+	JE          moveDone
+	PREFETCHT0  4096(CX)(DI*1)
+	VMASKMOVPS  (CX)(DI*1), Y3, Y6
+	VMASKMOVPS  (DX)(DI*1), Y3, Y7
+	VMULPS      Y5, Y7, Y5
+	VFMADD231PS Y4, Y7, Y5
+	VMULPS      Y0, Y5, Y5
+	VCMPPS      $0x0c, Y1, Y6, Y4
+	VANDPS      Y4, Y5, Y5
+	VANDPS      Y2, Y6, Y4
+	VXORPS      Y4, Y5, Y5
+	VADDPS      Y6, Y5, Y5
+	VMASKMOVPS  Y5, Y3, (AX)(DI*1)
+
+moveDone:
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ R8, DX
+	ADDQ $0x08, BX
 	DECQ SI
 	JNE  row
 	VZEROUPPER

@@ -8,7 +8,7 @@ import (
 //
 // Each instruction runs over a tile of up to 512 elements before the next one starts, so that what lies between them stays in the
 // L1 cache: memory moves once for each full input and once for the output. One FLOP for each element and instruction; exp, log and tanh about 10.
-// SimGCL's noise (sign, mul, scale, add; 70k x 64) on one thread of a Zen 4: 3.2 ms by AVX2, 12.5 in plain Go; a sum alone 2.2 (2026-11-25). Larger
+// Four instructions (sign, mul, scale, add; 70k x 64) on one thread of a Zen 4: 3.2 ms by AVX2, 12.5 in plain Go; a sum alone 2.2 (2026-11-25). Larger
 // tiles, loops of 16 elements and prefetching the next tile brought nothing.
 //
 // An input of the output's shape is read in place. Any other is spread over a register of the tile's length first.

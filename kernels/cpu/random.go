@@ -38,6 +38,61 @@ func (c *call[T]) random(k kernels.Random) Work {
 	})}
 }
 
+// signedNoise draws the noise of a few rows at a time into the L1 cache, where it is scaled and added: only X and the output pass through memory.
+// yelp2018's 70k x 64 on one thread of a Zen 4: 3.6 ms by AVX-512, 4.0 by AVX2, 26 in plain Go; Random, NormaliseRows and the Map that it stands for take 6.4.
+// 2.1 of it are Philox, of which two chains side by side brought a tenth. Prefetching the next tile of X did as much; the inverse norms of a tile before
+// its sums, as two loops, three tenths. (2026-12-01)
+func (c *call[T]) signedNoise(k kernels.SignedNoise) Work {
+	x, y, clock := c.in[0].F, c.out[0].F, c.in[1]
+	d := c.out[0].Cols()
+	if d > noiseRoom {
+		return nil
+	}
+	noise := k.Noise(c.out[0].Desc)
+	return Work{cut(c.out[0].Rows(), 6*d).phase(func(lo, hi int) {
+		var room [noiseRoom]T
+		seed, t := kernels.Clock(clock.I)
+		s := stretch{philox.Keyed(seed, k.Stream), t, 0, 0, d}
+		few := max(1, noiseTile/max(1, d))
+		if k.Rows {
+			few = 1
+		}
+		for ; lo < hi; lo += few {
+			n := min(few, hi-lo)
+			u := room[:n*d]
+			if s.row = lo; k.Rows {
+				s.row = int(c.in[2].I[lo])
+			}
+			if s.row < 0 {
+				clear(u)
+			} else {
+				draw(c.set, noise, u, s)
+			}
+			moveRows(c.set, y[lo*d:][:n*d], x[lo*d:][:n*d], u, d, k)
+		}
+	})}
+}
+
+const (
+	noiseTile = 1024 // elements of a few rows; signedNoiseAVX2 prefetches so far ahead
+	noiseRoom = 4096 // the longest row
+)
+
+// moveRows is y_i = x_i + scale · sign(x_i) ⊙ u_i / max(|u_i|, eps) for rows of d elements; y may be x.
+func moveRows[T float](set Set, y, x, u []T, d int, k kernels.SignedNoise) {
+	if vectors[T](set) {
+		moveAll(y, x, u, d, float32(k.Scale), k.Eps)
+		return
+	}
+	scale := T(k.Scale)
+	for ; len(y) > 0; y, x, u = y[d:], x[d:], u[d:] {
+		inv := 1 / max(math.Sqrt(exactDot(u[:d], u[:d])), k.Eps)
+		for j, v := range u[:d] {
+			y[j] = x[j] + T(scale*(sign(x[j])*T(float64(v)*inv))) // rounded as if each were stored
+		}
+	}
+}
+
 // stretch is a place among the numbers of a stream: rows from row on, of each cols numbers from column col on, which is a multiple of 4.
 type stretch struct {
 	philox.Stream

@@ -82,7 +82,8 @@ func (s Set) Scratch(k kernels.Kernel, out, in []kernels.Desc) int64 {
 // Bind resolves k on its operands. scratch has at least Scratch bytes and starts at a multiple of 64.
 //
 // An output may be the same memory as an input where the kernel is a Map (an input of the output's shape), Put (the table),
-// ScatterAdd with Onto (the base) or an optimiser (the parameter and its state). Put and the row optimisers then touch only their rows.
+// ScatterAdd with Onto (the base), SignedNoise (the table) or an optimiser (the parameter and its state). Put and the row optimisers then touch
+// only their rows.
 func (s Set) Bind(k kernels.Kernel, out, in []Tensor, scratch []byte) (Work, error) {
 	for _, t := range slices.Concat(out, in) {
 		if have := len(t.F32) + len(t.F64) + len(t.I32) + len(t.B16); have != t.Desc.Elems() {
@@ -182,6 +183,8 @@ func bindAs[T float](s Set, k kernels.Kernel, out, in []Tensor, a *arena) Work {
 		return c.logSumExpWithGrad(k)
 	case kernels.Random:
 		return c.random(k)
+	case kernels.SignedNoise:
+		return c.signedNoise(k)
 	case kernels.Adam:
 		return c.adam(k)
 	case kernels.RowAdam:

@@ -97,6 +97,17 @@ func normaliseGradAll[T float](dx, y, inv, g []T, d int) {
 	}
 }
 
+// moveAll is moveRows by AVX2.
+func moveAll[T float](y, x, u []T, d int, scale float32, eps float64) {
+	_, _ = x[:len(y)], u[:len(y)]
+	var inv [64][2]float32
+	for n := 0; d > 0 && len(y) > 0; y, x, u = y[n*d:], x[n*d:], u[n*d:] {
+		n = min(len(inv), len(y)/d)
+		inverseNormsAVX2(&inv[0], at(u), n, d, eps)
+		signedNoiseAVX2(at(y), at(x), at(u), &inv[0], n, d, scale)
+	}
+}
+
 // totalAVX2 is total where there is assembly for the operation.
 func totalAVX2[T float](op kernels.ReduceOp, x []T) (s float64, ok bool) {
 	const most = 1 << 20 // elements of a call, which nothing interrupts

@@ -1,7 +1,9 @@
-// Rows X [N, d] scaled to unit length, and the derivative of that. Nearly all that is read or written passes once:
+// Rows X [N, d] scaled to unit length, the derivative of that, and rows moved along random ones of a fixed length. Nearly all that is read or written
+// passes once:
 //
 //	inv_i = 1 / max(|x_i|, eps);  y_i = x_i inv_i       8 d + 4 bytes and 3 d FLOPs a row
 //	dx_i = inv_i (g_i - y_i <y_i, g_i>)                12 d + 4 bytes and 5 d FLOPs a row
+//	y_i = x_i + scale sign(x_i) u_i / max(|u_i|, eps)   8 d bytes, 5 d FLOPs and d/4 blocks of Philox a row
 //
 // A row belongs to 2^k lanes of a warp, as many as it has Vectors, at most 32: a warp takes two rows of 64, sixteen of 8. Each lane keeps its first
 // Vectors, so that rows of up to 128 are read once; longer ones are read twice, the second time from the L1 cache.
@@ -10,6 +12,7 @@
 // multiplies that by 100 where cosines are near 1; in the derivative nearly everything cancels where g is along y. Doubles would be as exact, but
 // take sixty-four times as long as floats on the GPUs that are not made for data centres. Sixteen operations an element stay hidden behind memory.
 #include "fold.h"
+#include "philox.h"
 
 // hi + lo, where hi is the sum rounded to a float.
 struct TwoFloats {
@@ -116,3 +119,57 @@ KERNEL(256, normalise_rows_grad4, int64_t rows, int d, int log_lanes, const floa
   normalise_grad(rows, d, log_lanes, y, inv, g, dx);
 }
 EXPORT_KERNEL(normalise_rows_grad4)
+
+// uniforms is the k-th vector of a row, as random_uniform (random.cu) draws it; of the row -1 it is 0.
+template <class Vector> __device__ __forceinline__ Vector uniforms(uint2 key, const int *clock, int64_t row, int k);
+template <> __device__ __forceinline__ float4 uniforms<float4>(uint2 key, const int *clock, int64_t row, int k) {
+  const uint4 w = philox_at(key, clock, row, k);
+  if (row < 0) return zero_of<float4>();
+  return make_float4(philox_uniform(w.x), philox_uniform(w.y), philox_uniform(w.z), philox_uniform(w.w));
+}
+template <> __device__ __forceinline__ float uniforms<float>(uint2 key, const int *clock, int64_t row, int k) { // of a block's four words, one
+  const uint4 w = philox_at(key, clock, row, k / 4);
+  return row < 0 ? 0.f : philox_uniform(k % 4 == 0 ? w.x : k % 4 == 1 ? w.y : k % 4 == 2 ? w.z : w.w);
+}
+
+// moved is x + sign(x) noise. A zero stays, and NaN.
+__device__ __forceinline__ float moved(float x, float noise) { return x + (x > 0.f ? noise : x < 0.f ? -noise : x); }
+__device__ __forceinline__ float moved(float x, TwoFloats inv, float scale, float u) { return moved(x, scale * times(u, inv)); }
+__device__ __forceinline__ float4 moved(float4 x, TwoFloats inv, float scale, float4 u) {
+  return make_float4(moved(x.x, inv, scale, u.x), moved(x.y, inv, scale, u.y), moved(x.z, inv, scale, u.z), moved(x.w, inv, scale, u.w));
+}
+
+// The noise never lies in memory: a lane keeps its first Vector, and draws those of longer rows twice. x may be y.
+template <class Vector>
+__device__ __forceinline__ void add_noise(int64_t rows, int d, int log_lanes, float eps, float scale, const int *clock, const int *id, uint64_t stream,
+                                          const Vector *x, Vector *y) {
+  const uint2 key = shared_key(clock, stream);
+  int64_t row = thread_index() >> log_lanes;
+  int lanes = 1 << log_lanes, column = threadIdx.x & (lanes - 1), width = row < rows ? d : 0;
+  x += row * d, y += row * d;
+  int64_t source = id && width > 0 ? __ldg(id + row) : row;
+  Vector head = column < width ? uniforms<Vector>(key, clock, source, column) : zero_of<Vector>();
+  TwoFloats sum = {0.f, 0.f};
+  add_product(sum, head, head);
+  for (int k = column + lanes; k < width; k += lanes) {
+    Vector u = uniforms<Vector>(key, clock, source, k);
+    add_product(sum, u, u);
+  }
+  merge_lanes(sum, lanes);
+  TwoFloats inv = inverse_norm(sum, eps);
+  if (column >= width) return;
+  y[column] = moved(x[column], inv, scale, head);
+  for (int k = column + lanes; k < width; k += lanes) y[k] = moved(x[k], inv, scale, uniforms<Vector>(key, clock, source, k));
+}
+KERNEL(256, signed_noise, int64_t rows, int d, int log_lanes, float eps, float scale, const int *clock, const int *id, uint64_t stream, const float *x,
+       float *y) {
+  STARTED();
+  add_noise(rows, d, log_lanes, eps, scale, clock, id, stream, x, y);
+}
+EXPORT_KERNEL(signed_noise)
+KERNEL(256, signed_noise4, int64_t rows, int d, int log_lanes, float eps, float scale, const int *clock, const int *id, uint64_t stream, const float4 *x,
+       float4 *y) {
+  STARTED();
+  add_noise(rows, d, log_lanes, eps, scale, clock, id, stream, x, y);
+}
+EXPORT_KERNEL(signed_noise4)

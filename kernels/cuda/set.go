@@ -52,7 +52,8 @@ func (s Set) Sizes(k kernels.Kernel, out, in []kernels.Desc) Sizes {
 // Bind lowers k on its operands.
 //
 // An output may be the same memory as an input where the kernel is a Map (an input of the output's shape), Put (the table),
-// ScatterAdd with Onto (the base) or an optimiser (the parameter and its state). Put and the row optimisers then touch only their rows.
+// ScatterAdd with Onto (the base), SignedNoise (the table) or an optimiser (the parameter and its state). Put and the row optimisers then touch
+// only their rows.
 func (s Set) Bind(k kernels.Kernel, out, in []Tensor, m Memory) (Work, error) {
 	c, err := s.lower(k, out, in, m)
 	if err != nil {
@@ -165,6 +166,8 @@ func (c *call) family(k kernels.Kernel) {
 		c.logSumExpWithGrad(k)
 	case kernels.Random:
 		c.random(k)
+	case kernels.SignedNoise:
+		c.signedNoise(k)
 	case kernels.Adam:
 		c.adam(k)
 	case kernels.RowAdam:

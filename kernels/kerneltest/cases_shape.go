@@ -1,6 +1,8 @@
 package kerneltest
 
 import (
+	"math"
+
 	"nearfar/kernels"
 	"nearfar/kernels/philox"
 )
@@ -38,6 +40,28 @@ func randomCases(g *gen) (cases []Case) {
 						cases = append(cases, of(r, clock, g.index(2*s[0], s[0])), of(r, clock, g.index(1<<31-1, s[0])))
 					}
 				}
+			}
+		}
+	}
+	return cases
+}
+
+func signedNoiseCases(g *gen) (cases []Case) {
+	for i, s := range append(matrices(), []int{3, 4_096}) {
+		if len(s) != 2 {
+			continue
+		}
+		clock := ints(int32(i*7919), -int32(i), int32(i*i), 0)
+		x := g.normal(1, s...)
+		for _, k := range []kernels.SignedNoise{{Scale: .1, Eps: 1e-12}, {Scale: -2, Eps: .5}, {Scale: 1e6, Eps: 1e-12, Rows: true}} {
+			k.Stream = philox.Name("noise")
+			for _, x := range []kernels.Tensor64{x, g.normal(1e-4, s...), withRow(x, s[0]-1, 0), withRow(x, 0, math.Copysign(0, -1)), withRow(x, 0, nan), with(x, inf, 0)} {
+				c := of(k, x, clock)
+				if k.Rows {
+					c.In = append(c.In, g.index(1<<31-1, s[0]))
+				}
+				c.InPlace = [][]int{{0}}
+				cases = append(cases, c)
 			}
 		}
 	}

@@ -63,6 +63,18 @@ func plain32(p problem) []Tensor {
 				out[0].row(i)[j] = v * inv
 			}
 		}
+	case kernels.SignedNoise:
+		u := reference(k.Noise(p.in[0].Desc), descs(p.in[:1]), p.in[1:])[0]
+		for i := range u.Desc.Rows() {
+			n := make([]float32, u.Desc.Cols())
+			for j := range n {
+				n[j] = float32(u.F[i*len(n)+j])
+			}
+			inv := 1 / max(sqrt32(plainDot(n, n)), float32(k.Eps))
+			for j, x := range in[0].row(i) {
+				out[0].row(i)[j] = x + float32(float32(k.Scale)*float32(kernels.Sign.Apply(float64(x), 0, 0, 0))*float32(n[j]*inv))
+			}
+		}
 	case kernels.NormaliseRowsGrad:
 		for i, inv := range in[1].F32 {
 			y, g := in[0].row(i), in[2].row(i)

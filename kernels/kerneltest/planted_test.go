@@ -149,6 +149,21 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			return true
 		}}},
 		{"other random words", "Random", refSet{before: func(_ kernels.Kernel, in []kernels.Tensor64) { in[0].I[3]++ }}},
+		{"noise of other words", "SignedNoise", refSet{before: func(_ kernels.Kernel, in []kernels.Tensor64) { in[1].I[3]++ }}},
+		{"noise without the sign", "SignedNoise", refSet{ref: func(k kernels.Kernel, out, in []kernels.Tensor64, _ bool) bool {
+			k.Ref(out, in)
+			for i, x := range in[0].F {
+				if x < 0 {
+					out[0].F[i] = 2*x - out[0].F[i]
+				}
+			}
+			return true
+		}}},
+		{"noise on row -1", "SignedNoise", refSet{before: func(k kernels.Kernel, in []kernels.Tensor64) {
+			if k.(kernels.SignedNoise).Rows {
+				clamp(in[2])
+			}
+		}}},
 		{"fast exponential", "Map", refSet{ref: func(k kernels.Kernel, out, in []kernels.Tensor64, single bool) bool {
 			if m := k.(kernels.Map); m.Len() != 1 || m.Code[0].Op != kernels.Exp || !single {
 				return false

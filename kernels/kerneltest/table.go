@@ -32,6 +32,7 @@ var families = []family{
 	{"Adagrad", adagradCases},
 	{"RowAdagrad", rowAdagradCases},
 	{"Random", randomCases},
+	{"SignedNoise", signedNoiseCases},
 	{"Fill", fillCases},
 	{"Reshape", reshapeCases},
 	{"Concat", concatCases},

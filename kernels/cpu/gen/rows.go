@@ -90,8 +90,8 @@ func folded(sum []VecVirtual) VecVirtual {
 	return sum[0]
 }
 
-// eachRow moves pointers to rows of d elements, and one to single elements, down n > 0 rows, and ends the function.
-func eachRow(rows []Register, single, n, d Register, body func(c columns)) {
+// eachRow moves pointers to rows of d elements, and one by so many bytes, down n > 0 rows, and ends the function.
+func eachRow(rows []Register, other Register, bytes uint8, n, d Register, body func(c columns)) {
 	stride := GP64()
 	MOVQ(d, stride)
 	SHLQ(U8(2), stride)
@@ -101,7 +101,7 @@ func eachRow(rows []Register, single, n, d Register, body func(c columns)) {
 	for _, r := range rows {
 		ADDQ(stride, r)
 	}
-	ADDQ(U8(4), single)
+	ADDQ(U8(bytes), other)
 	DECQ(n)
 	JNE(LabelRef("row"))
 	VZEROUPPER()
@@ -113,7 +113,7 @@ func rowDots() {
 	Pragma("noescape")
 	Doc("rowDotAVX2 sets out[i] to the inner product of the rows i of x and y [n x d], formed in float64; n > 0.")
 	p := loads("out", "x", "y", "n", "d")
-	eachRow(p[1:3], p[0], p[3], p[4], func(c columns) {
+	eachRow(p[1:3], p[0], 4, p[3], p[4], func(c columns) {
 		s := c.exactDot(p[1], p[2]).AsX()
 		VCVTSD2SS(s, s, s)
 		VMOVSS(s, Mem{Base: p[0]})
@@ -125,28 +125,89 @@ func normaliseRows() {
 	Pragma("noescape")
 	Doc("normaliseRowsAVX2 sets inv[i] to 1/max(|x[i]|, eps) and y[i] to x[i] times that for n > 0 rows of d elements; both are rounded once.")
 	p := loads("y", "inv", "x", "n", "d")
+	inverse := inverseNorms()
+	eachRow([]Register{p[0], p[2]}, p[1], 4, p[3], p[4], func(c columns) {
+		inv := inverse(c, p[2])
+		VMOVSS(inv.high.AsX(), Mem{Base: p[1]})
+		c.each("scale", func(l lane) { l.store(inv.times(l.load(p[2])), p[0]) })
+	})
+}
+
+// number is a float64 in two float32 in every lane, of which the product with a float32 is rounded once: the product with the second part is too small for
+// its own rounding to matter.
+type number struct{ high, low VecVirtual }
+
+func (n number) times(x VecVirtual) VecVirtual {
+	r := YMM()
+	VMULPS(n.low, x, r)
+	VFMADD231PS(n.high, x, r)
+	return r
+}
+
+// inverseNorms gives the code of 1/max(|row|, eps).
+func inverseNorms() func(c columns, row Register) number {
 	eps, one, bits := Load(Param("eps"), XMM()), XMM(), GP64()
 	MOVQ(U64(0x3ff00000_00000000), bits)
 	VMOVQ(bits, one)
-	eachRow([]Register{p[0], p[2]}, p[1], p[3], p[4], func(c columns) {
-		v := c.exactDot(p[2], p[2])
-		s, single := v.AsX(), XMM()
+	return func(c columns, row Register) number {
+		s, single := c.exactDot(row, row).AsX(), XMM()
+		n := number{YMM(), YMM()}
 		VSQRTSD(s, s, s)
 		VMAXSD(s, eps, s) // NaN stays
 		VDIVSD(s, one, s)
 		VCVTSD2SS(s, s, single)
-		VMOVSS(single, Mem{Base: p[1]})
-		// s in two parts, of which the product with x is rounded once, and x with the second part is too small for its rounding to matter.
-		high, low := YMM(), YMM()
-		VBROADCASTSS(single, high)
+		VBROADCASTSS(single, n.high)
 		VCVTSS2SD(single, single, single)
 		VSUBSD(single, s, s)
 		VCVTSD2SS(s, s, s)
-		VBROADCASTSS(s, low)
-		c.each("scale", func(l lane) {
-			x, r := l.load(p[2]), YMM()
-			VMULPS(low, x, r)
-			VFMADD231PS(high, x, r)
+		VBROADCASTSS(s, n.low)
+		return n
+	}
+}
+
+// inverses and signedNoise are two passes: the way from a row's sum to its inverse norm takes as long as a hundred operations, which the processor has
+// from the rows that follow only where those are short.
+func inverses() {
+	TEXT("inverseNormsAVX2", NOSPLIT, "func(inv *[2]float32, x *float32, n, d int, eps float64)")
+	Pragma("noescape")
+	Doc("inverseNormsAVX2 sets inv[i] to 1/max(|x[i]|, eps) as a sum, for n > 0 rows of d elements.")
+	p := loads("inv", "x", "n", "d")
+	inverse := inverseNorms()
+	eachRow(p[1:2], p[0], 8, p[2], p[3], func(c columns) {
+		inv := inverse(c, p[1])
+		VMOVSS(inv.high.AsX(), Mem{Base: p[0]})
+		VMOVSS(inv.low.AsX(), Mem{Base: p[0], Disp: 4})
+	})
+}
+
+// noiseTile is that of package cpu, in elements: where the next call will read x.
+const noiseTile = 1024
+
+func signedNoise() {
+	TEXT("signedNoiseAVX2", NOSPLIT, "func(y, x, u *float32, inv *[2]float32, n, d int, scale float32)")
+	Pragma("noescape")
+	Doc("signedNoiseAVX2 sets y[i] to x[i] + scale·sign(x[i])⊙u[i]·inv[i], as inverseNormsAVX2 gives it, for n > 0 rows of d elements. y may be x.")
+	p := loads("y", "x", "u", "inv", "n", "d")
+	scale := broadcast("scale")
+	zero, signs, bits := YMM(), YMM(), GP64()
+	VXORPS(zero, zero, zero)
+	MOVQ(U64(0x80000000), bits)
+	VMOVQ(bits, signs.AsX())
+	VBROADCASTSS(signs.AsX(), signs)
+	eachRow(p[:3], p[3], 8, p[4], p[5], func(c columns) {
+		inv := number{YMM(), YMM()}
+		VBROADCASTSS(Mem{Base: p[3]}, inv.high)
+		VBROADCASTSS(Mem{Base: p[3], Disp: 4}, inv.low)
+		c.each("move", func(l lane) {
+			PREFETCHT0(Mem{Base: p[1], Index: l.at, Scale: 1, Disp: 4 * noiseTile})
+			x, sign := l.load(p[1]), YMM()
+			r := inv.times(l.load(p[2]))
+			VMULPS(scale, r, r)
+			VCMPPS(U8(unequal), zero, x, sign) // false for NaN, which the sum below brings back
+			VANDPS(sign, r, r)
+			VANDPS(signs, x, sign)
+			VXORPS(sign, r, r)
+			VADDPS(x, r, r)
 			l.store(r, p[0])
 		})
 	})
@@ -157,7 +218,7 @@ func normaliseRowsGrad() {
 	Pragma("noescape")
 	Doc("normaliseRowsGradAVX2 sets dx[i] to inv[i]·(grad[i] - y[i]·(y[i]·grad[i])) for n > 0 rows of d elements.")
 	p := loads("dx", "y", "inv", "grad", "n", "d")
-	eachRow([]Register{p[0], p[1], p[3]}, p[2], p[4], p[5], func(c columns) {
+	eachRow([]Register{p[0], p[1], p[3]}, p[2], 4, p[4], p[5], func(c columns) {
 		s, inv := c.exactDot(p[1], p[3]), YMM()
 		VCVTSD2SS(s.AsX(), s.AsX(), s.AsX())
 		VBROADCASTSS(s.AsX(), s)

@@ -22,6 +22,8 @@ func streams() {
 	rowDots()
 	normaliseRows()
 	normaliseRowsGrad()
+	inverses()
+	signedNoise()
 	totals()
 	philoxTable()
 	for _, words := range []bool{false, true} {
