@@ -243,7 +243,7 @@ func dropUnread(m *kernels.Map, in []*value) []*value {
 //
 //	x + c · sign(x) ⊙ NormaliseRows(Random(..))  ->  SignedNoise(x, ..)
 //
-// The random numbers, the rows of unit length and the sum take nine passes over the table's memory, the one kernel two. Bits are the same.
+// The random numbers, the rows of unit length and the sum read and write six tables, the one kernel two. On the processor bits are the same.
 func (c *code) fuseNoise() {
 	uses := c.uses()
 	for _, n := range slices.Clone(c.insts) {

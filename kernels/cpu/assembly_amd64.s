@@ -4645,11 +4645,11 @@ moveLoop:
 	VMOVUPS     (DX)(DI*1), Y7
 	VMULPS      Y5, Y7, Y8
 	VFMADD231PS Y4, Y7, Y8
-	VMULPS      Y0, Y8, Y8
 	VCMPPS      $0x0c, Y1, Y6, Y7
 	VANDPS      Y7, Y8, Y8
 	VANDPS      Y2, Y6, Y7
 	VXORPS      Y7, Y8, Y8
+	VMULPS      Y0, Y8, Y8
 	VADDPS      Y6, Y8, Y8
 	VMOVUPS     Y8, (AX)(DI*1)
 	ADDQ        $0x20, DI
@@ -4664,11 +4664,11 @@ moveLast:
 	VMASKMOVPS  (DX)(DI*1), Y3, Y7
 	VMULPS      Y5, Y7, Y5
 	VFMADD231PS Y4, Y7, Y5
-	VMULPS      Y0, Y5, Y5
 	VCMPPS      $0x0c, Y1, Y6, Y4
 	VANDPS      Y4, Y5, Y5
 	VANDPS      Y2, Y6, Y4
 	VXORPS      Y4, Y5, Y5
+	VMULPS      Y0, Y5, Y5
 	VADDPS      Y6, Y5, Y5
 	VMASKMOVPS  Y5, Y3, (AX)(DI*1)
 

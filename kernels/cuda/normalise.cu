@@ -132,9 +132,11 @@ template <> __device__ __forceinline__ float uniforms<float>(uint2 key, const in
   return row < 0 ? 0.f : philox_uniform(k % 4 == 0 ? w.x : k % 4 == 1 ? w.y : k % 4 == 2 ? w.z : w.w);
 }
 
-// moved is x + sign(x) noise. A zero stays, and NaN.
-__device__ __forceinline__ float moved(float x, float noise) { return x + (x > 0.f ? noise : x < 0.f ? -noise : x); }
-__device__ __forceinline__ float moved(float x, TwoFloats inv, float scale, float u) { return moved(x, scale * times(u, inv)); }
+// moved is x + scale sign(x) u inv, each product rounded as where a Map computes it. The sign of 0 is that 0, and of NaN NaN.
+__device__ __forceinline__ float moved(float x, TwoFloats inv, float scale, float u) {
+  float t = times(u, inv);
+  return x + __fmul_rn(scale, x > 0.f ? t : x < 0.f ? -t : x);
+}
 __device__ __forceinline__ float4 moved(float4 x, TwoFloats inv, float scale, float4 u) {
   return make_float4(moved(x.x, inv, scale, u.x), moved(x.y, inv, scale, u.y), moved(x.z, inv, scale, u.z), moved(x.w, inv, scale, u.w));
 }
@@ -147,7 +149,7 @@ __device__ __forceinline__ void add_noise(int64_t rows, int d, int log_lanes, fl
   int64_t row = thread_index() >> log_lanes;
   int lanes = 1 << log_lanes, column = threadIdx.x & (lanes - 1), width = row < rows ? d : 0;
   x += row * d, y += row * d;
-  int64_t source = id && width > 0 ? __ldg(id + row) : row;
+  int64_t source = width > 0 ? source_row(id, row) : row;
   Vector head = column < width ? uniforms<Vector>(key, clock, source, column) : zero_of<Vector>();
   TwoFloats sum = {0.f, 0.f};
   add_product(sum, head, head);

@@ -38,6 +38,9 @@ __device__ __forceinline__ uint4 philox_at(uint2 key, const int *clock, uint32_t
   return philox(key, make_uint4(column, row, __ldg(clock + 2), __ldg(clock + 3)));
 }
 
+// source_row is the row of a tensor at whose place an output's row is drawn: itself where id is null; -1 for zeros.
+__device__ __forceinline__ int64_t source_row(const int *__restrict__ id, int64_t row) { return id ? __ldg(id + row) : row; }
+
 // philox_uniform maps a word to [0, 1) in steps of 2^-24, exactly.
 __device__ __forceinline__ float philox_uniform(uint32_t word) { return (float)(word >> 8) * 0x1p-24f; }
 

@@ -5,9 +5,6 @@
 #include "kernel.h"
 #include "philox.h"
 
-// The row of the tensor at whose place the output's row is drawn: itself where id is null; -1 for zeros.
-__device__ __forceinline__ int64_t source_row(const int *__restrict__ id, int64_t row) { return id ? __ldg(id + row) : row; }
-
 // threshold < 0: uniform numbers; else 1 where the word's upper 24 bits are below threshold, which is ceil(P 2^24): u = m 2^-24 with an integer m is
 // below P where, and only where, m < ceil(P 2^24). No rounding comes between, as it would in a comparison of u with P in float32.
 __device__ __forceinline__ float element(uint32_t word, int threshold) {

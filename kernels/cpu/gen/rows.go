@@ -202,11 +202,11 @@ func signedNoise() {
 			PREFETCHT0(Mem{Base: p[1], Index: l.at, Scale: 1, Disp: 4 * noiseTile})
 			x, sign := l.load(p[1]), YMM()
 			r := inv.times(l.load(p[2]))
-			VMULPS(scale, r, r)
 			VCMPPS(U8(unequal), zero, x, sign) // false for NaN, which the sum below brings back
 			VANDPS(sign, r, r)
 			VANDPS(signs, x, sign)
 			VXORPS(sign, r, r)
+			VMULPS(scale, r, r)
 			VADDPS(x, r, r)
 			l.store(r, p[0])
 		})
