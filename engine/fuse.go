@@ -239,7 +239,7 @@ func dropUnread(m *kernels.Map, in []*value) []*value {
 	return in
 }
 
-// fuseNoise makes one kernel of noise of a fixed length in the orthants of a table's rows:
+// fuseNoise makes one kernel of noise along the signs of a table:
 //
 //	x + c · sign(x) ⊙ NormaliseRows(Random(..))  ->  SignedNoise(x, ..)
 //

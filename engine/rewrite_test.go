@@ -282,6 +282,10 @@ func TestNoiseIsOneKernel(t *testing.T) {
 		{"in another's orthants", func(x, u *op.Node) []*op.Node {
 			return []*op.Node{op.Add(x, op.Scale(op.Mul(op.Sign(op.Neg(x)), op.NormaliseRows(u)), .1))}
 		}, 0},
+		{"on a column", func(x, u *op.Node) []*op.Node {
+			x = op.Slice(x, 1, 0, 1)
+			return []*op.Node{op.Add(x, op.Scale(op.Mul(op.Sign(x), op.NormaliseRows(u)), .1))}
+		}, 0},
 		{"not drawn", func(x, _ *op.Node) []*op.Node {
 			return []*op.Node{op.Add(x, op.Scale(op.Mul(op.Sign(x), op.NormaliseRows(op.Tanh(x))), .1))}
 		}, 0},
@@ -325,6 +329,16 @@ func TestNoiseIsOneKernel(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Noise on blocks of a higher rank stays what it is.
+func TestNoiseOfRankThree(t *testing.T) {
+	m := func(b *engine.Builder) engine.Step {
+		x, u := b.State("x", engine.Gaussian(1), 2, 3, 4), b.Random("noise", kernels.Uniform, 0, 2, 3, 4)
+		return engine.Step{Outputs: []engine.Named{{Name: "y", Value: op.Add(x, op.Scale(op.Mul(op.Sign(x), op.NormaliseRows(u)), .1))}}}
+	}
+	r, plain := start(t, paranoid.New(1), kernels.Float64, m).steps(0, 2), start(t, paranoid.New(2), kernels.Float64, m, engine.WithoutNoise).steps(0, 2)
+	close(t, "y", r.output("y"), plain.output("y"), 0)
 }
 
 // zerosAmong is n numbers about 0, every seventh of them a 0 or -0.

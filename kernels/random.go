@@ -79,12 +79,12 @@ func (r Random) At(s philox.Stream, t uint64, row, col uint32) float64 {
 	return u
 }
 
-// SignedNoise moves each row of a table by a random vector of a fixed length, within the row's own orthant:
+// SignedNoise moves each row of a table by a random vector of a fixed length, away from 0 in the row's own orthant, or towards 0 where Scale < 0:
 //
 //	y_i = x_i + Scale · sign(x_i) ⊙ u_i / max(|u_i|, Eps),  u = Random{Uniform, Stream, Rows}
 //
 // Inputs: X [N, d], the clock, int32 [4]; with Rows also id [N], as Random has it: a row of id -1 is not moved, if Eps > 0. Output Y [N, d]. A zero of X
-// stays, as the sign of 0 is 0. (SimGCL, Yu et al., SIGIR 2022, eq. 4)
+// stays, as the sign of 0 is 0, and makes the vector shorter. (SimGCL, Yu et al., SIGIR 2022, eq. 4)
 type SignedNoise struct {
 	Scale, Eps float64
 	Stream     uint64

@@ -17,6 +17,10 @@ func checkIndices(k kernels.Kernel, in []kernels.Tensor64) error {
 		if k.Rows {
 			return checkRange("id", in[1].I, -1, math.MaxInt32)
 		}
+	case kernels.SignedNoise:
+		if k.Rows {
+			return checkRange("id", in[2].I, -1, math.MaxInt32)
+		}
 	case kernels.Put:
 		return checkDistinct(in[2].I, in[0].Desc.Dim[0])
 	case kernels.ScatterAdd:

@@ -180,7 +180,7 @@ func inverses() {
 	})
 }
 
-// noiseTile is that of package cpu, in elements: where the next call will read x.
+// noiseTile is that of package cpu, in elements: about where the next call will read x.
 const noiseTile = 1024
 
 func signedNoise() {
