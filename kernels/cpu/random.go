@@ -68,7 +68,7 @@ func (c *call[T]) signedNoise(k kernels.SignedNoise) Work {
 			} else {
 				draw(c.set, noise, u, s)
 			}
-			moveRows(c.set, y[lo*d:][:n*d], x[lo*d:][:n*d], u, d, k)
+			addNoise(c.set, y[lo*d:][:n*d], x[lo*d:][:n*d], u, d, k)
 		}
 	})}
 }
@@ -78,10 +78,10 @@ const (
 	noiseRoom = 4096 // the longest row
 )
 
-// moveRows is y_i = x_i + scale · sign(x_i) ⊙ u_i / max(|u_i|, eps) for rows of d elements; y may be x.
-func moveRows[T float](set Set, y, x, u []T, d int, k kernels.SignedNoise) {
+// addNoise is y_i = x_i + scale · sign(x_i) ⊙ u_i / max(|u_i|, eps) for rows of d elements; y may be x.
+func addNoise[T float](set Set, y, x, u []T, d int, k kernels.SignedNoise) {
 	if vectors[T](set) {
-		moveAll(y, x, u, d, float32(k.Scale), k.Eps)
+		addNoiseAll(y, x, u, d, float32(k.Scale), k.Eps)
 		return
 	}
 	scale := T(k.Scale)

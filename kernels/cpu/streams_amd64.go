@@ -97,8 +97,8 @@ func normaliseGradAll[T float](dx, y, inv, g []T, d int) {
 	}
 }
 
-// moveAll is moveRows by AVX2.
-func moveAll[T float](y, x, u []T, d int, scale float32, eps float64) {
+// addNoiseAll is addNoise by AVX2.
+func addNoiseAll[T float](y, x, u []T, d int, scale float32, eps float64) {
 	_, _ = x[:len(y)], u[:len(y)]
 	var inv [64][2]float32
 	for n := 0; d > 0 && len(y) > 0; y, x, u = y[n*d:], x[n*d:], u[n*d:] {

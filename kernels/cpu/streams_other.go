@@ -23,7 +23,7 @@ func normaliseAll[T float](y, inv, x []T, d int, eps float64) {}
 
 func normaliseGradAll[T float](dx, y, inv, g []T, d int) {}
 
-func moveAll[T float](y, x, u []T, d int, scale float32, eps float64) {}
+func addNoiseAll[T float](y, x, u []T, d int, scale float32, eps float64) {}
 
 func totalAVX2[T float](op kernels.ReduceOp, x []T) (float64, bool) { return 0, false }
 
